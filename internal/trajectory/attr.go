@@ -1,0 +1,31 @@
+package trajectory
+
+// Attribute names that tracegrad writes or reads. Everything else is OTel's.
+const (
+	AttrTrajectory   = "tracegrad.trajectory"    // bytes: Encode(trajectory)
+	AttrID           = "tracegrad.trajectory.id" // string
+	AttrRevision     = "tracegrad.trajectory.revision"
+	AttrTaskKey      = "tracegrad.task.key"
+	AttrCloseReason  = "tracegrad.close_reason"
+	AttrTrainable    = "tracegrad.trainable"
+	AttrReasons      = "tracegrad.reasons"
+	AttrStatus       = "tracegrad.status"
+	AttrModelCalls   = "tracegrad.model_calls"
+	AttrToolCalls    = "tracegrad.tool_calls"
+	AttrSpanCount    = "tracegrad.span_count"
+	AttrStepIndex    = "tracegrad.step.index"
+	AttrRewardPrefix = "tracegrad.reward." // + rule name: double
+	AttrRolloutID    = "tracegrad.rollout.id"
+
+	AttrSource   = "tracegrad.source"   // "gateway" on the gateway's spans
+	AttrBundle   = "tracegrad.bundle"   // bundle id that was applied to a model call
+	AttrAdapter  = "tracegrad.adapter"  // adapter that served it
+	AttrInjected = "tracegrad.injected" // JSON array of injected items: what the model saw beyond the agent's messages
+
+	AttrFactID       = "tracegrad.fact.id"
+	AttrFactSource   = "tracegrad.fact.source"
+	AttrTrajectoryID = AttrID
+)
+
+// ScopeName is the instrumentation scope of everything tracegrad emits.
+const ScopeName = "github.com/tracegrad/tracegrad"

@@ -1,0 +1,77 @@
+package trajectory
+
+import "encoding/hex"
+
+// TraceID and SpanID are OTel's ids; the zero value is "none".
+type (
+	TraceID [16]byte
+	SpanID  [8]byte
+)
+
+// String is lower-case hex, "" for the zero id.
+func (id TraceID) String() string {
+	if id == (TraceID{}) {
+		return ""
+	}
+	return hex.EncodeToString(id[:])
+}
+
+// String is lower-case hex, "" for the zero id.
+func (id SpanID) String() string {
+	if id == (SpanID{}) {
+		return ""
+	}
+	return hex.EncodeToString(id[:])
+}
+
+// Role says what a span is to a trajectory.
+type Role uint8
+
+// The roles of spans.
+const (
+	RoleOther     Role = iota // structure only: HTTP servers, graph nodes, anything without a GenAI role
+	RoleAgentSpan             // an agent, a workflow, or a framework call that wraps several model calls
+	RoleModelSpan             // one model call
+	RoleToolSpan              // one tool run
+)
+
+// Span is one decoded span: what the dialect tables could read, in one shape.
+// Messages are shared between spans and must not be mutated.
+type Span struct {
+	TraceID  TraceID
+	SpanID   SpanID
+	ParentID SpanID
+	Name     string
+	Start    int64 // ns since the epoch
+	End      int64 // ns; 0 = not ended
+	Role     Role
+	GenAI    bool // carries a GenAI marker of any dialect
+	Remote   bool // the parent is in another process
+	Dialect  string
+
+	Service      string
+	Conversation string
+	User         string
+	Tenant       string
+	Rollout      string // explicit rollout id
+	TaskKey      string // value of the configured task attribute
+	Agent        string // agent named by this span
+	Error        string // status message, exception or error type; "" = no error
+	Missing      []Reason
+	Attributes   map[string]string // allow-listed
+
+	Call  *Call    // model spans; also agent spans that show messages
+	Tool  *ToolRun // tool spans
+	Facts []Fact   // evaluations on the span
+	In    string   // plain input an agent or workflow span shows
+	Out   string   // plain output an agent or workflow span shows
+	Size  int      // bytes held, for the caps
+	Seq   uint64   // arrival order
+}
+
+// Call is the model call that a span shows.
+type Call struct {
+	ModelCall            // Input, Output unused: see Prompt and Reply
+	Prompt    []*Message // nil = not shown
+	Reply     []*Message // nil = not shown
+}

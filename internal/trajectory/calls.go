@@ -1,0 +1,194 @@
+package trajectory
+
+import (
+	"slices"
+	"strings"
+)
+
+// modelCalls returns the spans that are model steps, in order, each with what
+// its wrappers show merged into it.
+//
+// Of nested model spans that show the same call the innermost is the step. The
+// walk from a span to its wrapper does not look through tools and agents: some
+// frameworks hang those below the model span.
+func (t *tree) modelCalls() []int {
+	inner := map[int][]int{} // wrapper → the calls inside it
+	wrapper := func(s *Span) bool { return isModel(s) }
+	stop := func(s *Span) bool { return isTool(s) || isAgent(s) }
+	for i, s := range t.spans {
+		if isModel(s) {
+			if p := t.ancestor(i, wrapper, stop); p >= 0 {
+				inner[p] = append(inner[p], i)
+			}
+		}
+	}
+	var out []int
+	for i := len(t.spans) - 1; i >= 0; i-- {
+		if !isModel(t.spans[i]) {
+			continue
+		}
+		if in := inner[i]; len(in) > 0 && t.unwrap(i, in) {
+			continue
+		}
+		out = append(out, i)
+	}
+	slices.Reverse(out)
+	return t.dropTwins(out)
+}
+
+// unwrap merges a wrapper into the inner call that it shows. It returns false
+// when the wrapper shows a call of its own.
+func (t *tree) unwrap(outer int, inner []int) bool {
+	o := t.spans[outer]
+	match := -1
+	for _, i := range inner {
+		if sameCall(o.Call, t.spans[i].Call) {
+			match = i // the last one that fits: earlier ones are retries
+		}
+	}
+	switch {
+	case match >= 0:
+		t.spans[match] = merged(t.spans[match], o)
+		return true
+	case o.Call == nil || len(o.Call.Reply) == 0:
+		return true // shows nothing that the inner calls lack
+	case len(inner) == 1 && emptyCall(t.spans[inner[0]].Call):
+		t.spans[inner[0]] = merged(t.spans[inner[0]], o)
+		return true
+	}
+	return replyShown(o.Call, inner, t.spans)
+}
+
+// replyShown says whether the wrapper's reply is the reply of a call inside.
+func replyShown(o *Call, inner []int, spans []*Span) bool {
+	text, calls := flatten(o.Reply)
+	for _, i := range inner {
+		if c := spans[i].Call; c != nil {
+			itext, icalls := flatten(c.Reply)
+			if itext == text && len(icalls) == len(calls) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func emptyCall(c *Call) bool { return c == nil || len(c.Prompt) == 0 && len(c.Reply) == 0 }
+
+// sameCall says whether two spans show one call: one response id, else one
+// prompt.
+func sameCall(a, b *Call) bool {
+	if a == nil || b == nil {
+		return false
+	}
+	if a.ResponseID != "" && b.ResponseID != "" {
+		return a.ResponseID == b.ResponseID
+	}
+	x, y := turns(a.Prompt), turns(b.Prompt)
+	if len(x) == 0 || len(x) != len(y) {
+		return false
+	}
+	for i := range x {
+		if x[i] != y[i] && x[i].Key() != y[i].Key() {
+			return false
+		}
+	}
+	return true
+}
+
+// dropTwins removes the second witness of a call: two instrumentations of one
+// client give sibling spans with one response id that overlap in time.
+func (t *tree) dropTwins(calls []int) []int {
+	byID := map[string]int{}
+	out := calls[:0]
+	for _, i := range calls {
+		s := t.spans[i]
+		if s.Call == nil || s.Call.ResponseID == "" {
+			out = append(out, i)
+			continue
+		}
+		key := s.TraceID.String() + s.Call.ResponseID
+		first, twin := byID[key]
+		if twin && t.spans[first].Start < s.End && s.Start < t.spans[first].End {
+			t.spans[first] = merged(t.spans[first], s)
+			continue
+		}
+		byID[key] = i
+		out = append(out, i)
+	}
+	return out
+}
+
+// merged fills what s lacks from o, another witness of the same call, in a
+// copy.
+func merged(s, o *Span) *Span {
+	m := *s
+	if m.Agent == "" {
+		m.Agent = o.Agent
+	}
+	if m.Error == "" && o.Call != nil && len(o.Call.Reply) == 0 {
+		m.Error = o.Error
+	}
+	if o.Dialect != "" && !strings.Contains(m.Dialect, o.Dialect) {
+		m.Dialect = joinDialects(m.Dialect, o.Dialect)
+	}
+	if s.Call == nil {
+		m.Call = o.Call
+		return &m
+	}
+	if o.Call != nil {
+		c := *s.Call
+		c.fill(o.Call)
+		m.Call = &c
+	}
+	return &m
+}
+
+func joinDialects(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a + "," + b
+}
+
+// fill takes from o what c does not say.
+func (c *Call) fill(o *Call) {
+	if len(c.Prompt) == 0 {
+		c.Prompt = o.Prompt
+	}
+	if len(c.Reply) == 0 {
+		c.Reply = o.Reply
+	}
+	text := func(dst *string, v string) {
+		if *dst == "" {
+			*dst = v
+		}
+	}
+	text(&c.Provider, o.Provider)
+	text(&c.RequestModel, o.RequestModel)
+	text(&c.ResponseModel, o.ResponseModel)
+	text(&c.Adapter, o.Adapter)
+	text(&c.Bundle, o.Bundle)
+	text(&c.ResponseID, o.ResponseID)
+	text(&c.FinishReason, o.FinishReason)
+	text(&c.LogprobsMode, o.LogprobsMode)
+	text(&c.Tools, o.Tools)
+	fillPtr(&c.InputTokens, o.InputTokens)
+	fillPtr(&c.OutputTokens, o.OutputTokens)
+	fillPtr(&c.CachedTokens, o.CachedTokens)
+	fillPtr(&c.Temperature, o.Temperature)
+	fillPtr(&c.TopP, o.TopP)
+	fillPtr(&c.TopK, o.TopK)
+	fillPtr(&c.MaxTokens, o.MaxTokens)
+	fillPtr(&c.Seed, o.Seed)
+	fillPtr(&c.Constrained, o.Constrained)
+	if len(c.TokenIDs) == 0 {
+		c.PromptTokenIDs, c.TokenIDs, c.Logprobs = o.PromptTokenIDs, o.TokenIDs, o.Logprobs
+	}
+}
+
+func fillPtr[T any](dst **T, v *T) {
+	if *dst == nil {
+		*dst = v
+	}
+}

@@ -1,0 +1,181 @@
+package trajectory
+
+import (
+	"cmp"
+	"slices"
+)
+
+// link finds for every model call the call that it continues, and numbers the
+// threads.
+//
+// A call continues another when its prompt begins with the other's prompt and
+// reply. The longest such prompt wins, then ids, then the same agent, then the
+// most recent. A call with the very same prompt as a failed or earlier one is a
+// retry of it. A call that shows no prompt continues the last such call of its
+// agent.
+func (b *builder) link() {
+	byPrompt := map[uint64][]*node{} // hash of a whole prompt → calls
+	for _, n := range b.calls {
+		n.turns = turns(n.call.Prompt)
+		n.hashes = b.hashes(n.turns)
+		if k := len(n.hashes); k > 0 {
+			byPrompt[n.hashes[k-1]] = append(byPrompt[n.hashes[k-1]], n)
+		}
+	}
+	// Short prompts first: a call's predecessor is settled before the call.
+	order := slices.Clone(b.calls)
+	slices.SortStableFunc(order, func(x, y *node) int {
+		return cmp.Or(cmp.Compare(len(x.turns), len(y.turns)), cmp.Compare(x.start, y.start))
+	})
+	bare := map[int]*node{} // agent span → its last call without a prompt
+	for _, n := range order {
+		if len(n.turns) == 0 {
+			n.pred = bare[n.scope]
+			bare[n.scope] = n
+		} else {
+			b.predecessor(n, byPrompt)
+		}
+		n.after(n.pred)
+		if n.pred != nil && !n.retry && (n.pred.next == nil || n.start < n.pred.next.start) {
+			n.pred.next = n
+		}
+	}
+	threads := 0
+	for _, n := range order {
+		if n.pred == nil {
+			n.thread = -1
+		}
+	}
+	slices.SortStableFunc(order, func(x, y *node) int { return cmp.Compare(x.start, y.start) })
+	for _, n := range order {
+		if n.pred == nil {
+			n.thread = threads
+			threads++
+		}
+	}
+	for _, n := range order {
+		first := n
+		for first.pred != nil {
+			first = first.pred
+		}
+		n.thread = first.thread
+	}
+}
+
+func (b *builder) hashes(ts []*Message) []uint64 {
+	out := make([]uint64, len(ts))
+	h := uint64(14695981039346656037)
+	for i, m := range ts {
+		h = (h ^ b.key(m)) * 1099511628211
+		h ^= h >> 29
+		out[i] = h
+	}
+	return out
+}
+
+// predecessor sets n.pred.
+func (b *builder) predecessor(n *node, byPrompt map[uint64][]*node) {
+	last := len(n.hashes) - 1
+	for _, c := range byPrompt[n.hashes[last]] {
+		if c != n && c.start <= n.start && c.scope == n.scope && !comesAfter(c, n) && (n.pred == nil || c.start >= n.pred.start) {
+			n.pred, n.retry = c, true
+		}
+	}
+	if n.retry {
+		return
+	}
+	for i := last - 1; i >= 0 && n.pred == nil; i-- {
+		best := FitNo
+		for _, c := range byPrompt[n.hashes[i]] {
+			fit := echoes(c.call.Reply, n.turns[i+1:])
+			if c == n || fit == FitNo || c.span.Error != "" && len(c.call.Reply) == 0 {
+				continue
+			}
+			if n.pred == nil || fit > best || fit == best && b.nearer(n, c, n.pred) {
+				n.pred, best = c, fit
+			}
+		}
+	}
+}
+
+// comesAfter says whether c already continues n (equal starts).
+func comesAfter(c, n *node) bool {
+	for ; c != nil; c = c.pred {
+		if c == n {
+			return true
+		}
+	}
+	return false
+}
+
+// nearer prefers the same agent, then calls before n, then the most recent.
+func (b *builder) nearer(n, c, than *node) bool {
+	if (c.scope == n.scope) != (than.scope == n.scope) {
+		return c.scope == n.scope
+	}
+	if (c.start <= n.start) != (than.start <= n.start) {
+		return c.start <= n.start
+	}
+	return c.start > than.start
+}
+
+// repair replaces what a reply lost by what the next call of the thread shows
+// of it. Failed calls and calls that were retried are left alone.
+func (b *builder) repair() {
+	for _, n := range b.calls {
+		if n.next == nil || n.span.Error != "" && len(n.reply) == 0 || len(n.turns) == 0 {
+			continue
+		}
+		echo := leading(n.next.turns[len(n.turns):])
+		if len(echo) > 0 {
+			n.reply = repaired(n.reply, echo)
+		}
+	}
+}
+
+// repaired returns the reply with what it lost filled from its echo.
+func repaired(reply, echo []*Message) []*Message {
+	if len(reply) == 0 {
+		return echo
+	}
+	text, calls := flatten(reply)
+	etext, ecalls := flatten(echo)
+	fixed := calls
+	if lossyCalls(calls, ecalls) {
+		fixed = ecalls
+	}
+	if len(fixed) == len(calls) && (len(fixed) == 0 || &fixed[0] == &calls[0]) && (text != "" || etext == "") {
+		return reply
+	}
+	m := &Message{Role: RoleAssistant, Text: text, ToolCalls: fixed, Parts: reply[0].Parts}
+	if text == "" {
+		m.Text = etext
+	}
+	for _, r := range append(slices.Clone(reply), echo...) {
+		if m.Reasoning == "" {
+			m.Reasoning = r.Reasoning
+		}
+	}
+	return []*Message{m}
+}
+
+// lossyCalls says whether the echo shows tool calls better than the reply:
+// more of them, ids that are missing, arguments that are not JSON in the reply
+// but are in the echo.
+func lossyCalls(calls, echo []ToolCall) bool {
+	if len(echo) != len(calls) {
+		return len(echo) > len(calls)
+	}
+	for i := range calls {
+		c, e := &calls[i], &echo[i]
+		switch {
+		case c.ID == "" && e.ID != "", c.Name == "" && e.Name != "":
+			return true
+		case c.Arguments == "" && e.Arguments != "":
+			return true
+		case values(c.Arguments) != 1 && values(e.Arguments) == 1:
+			return true
+		}
+	}
+	return false
+}

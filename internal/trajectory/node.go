@@ -1,0 +1,135 @@
+package trajectory
+
+import (
+	"cmp"
+	"slices"
+)
+
+// node is a step in the making.
+type node struct {
+	span  *Span // nil: a tool run that only the next prompt shows
+	at    int   // index in the tree, -1 without a span
+	scope int   // the agent span it runs under, -1 for none
+	start int64 // effective start: never before what caused it
+	depth int   // causes before it; orders equal starts
+	index int   // final step index
+
+	parent *node
+
+	// Model calls.
+	call   *Call      // nil for tools
+	turns  []*Message // prompt without instructions
+	hashes []uint64   // running hash of turns
+	pred   *node      // the call of the same thread before this one
+	retry  bool       // pred was sent the very same prompt
+	next   *node      // the first call that continues this one
+	reply  []*Message // repaired
+	thread int
+
+	// Tool runs.
+	tool *ToolRun
+}
+
+// builder holds the state of one assembly.
+type builder struct {
+	tree  tree
+	calls []*node
+	tools []*node
+	keys  map[*Message]uint64
+}
+
+func newBuilder(spans []*Span) *builder {
+	b := &builder{tree: newTree(spans), keys: map[*Message]uint64{}}
+	for _, i := range b.tree.modelCalls() {
+		s := b.tree.spans[i]
+		n := &node{span: s, at: i, scope: b.tree.scopeOf(i), start: s.Start, call: s.Call}
+		if n.call == nil {
+			n.call = &Call{}
+		}
+		n.reply = n.call.Reply
+		b.calls = append(b.calls, n)
+	}
+	for i, s := range b.tree.spans {
+		if isTool(s) && !b.innerTool(i) {
+			tool := ToolRun{}
+			if s.Tool != nil {
+				tool = *s.Tool
+			}
+			b.tools = append(b.tools, &node{span: s, at: i, scope: b.tree.scopeOf(i), start: s.Start, tool: &tool})
+		}
+	}
+	return b
+}
+
+// innerTool says whether a tool span is the inner witness of a tool run that
+// an outer span shows too (an MCP client below an execute_tool span). What only
+// the inner span shows is moved out.
+func (b *builder) innerTool(i int) bool {
+	p := b.tree.ancestor(i, isTool, func(s *Span) bool { return isAgent(s) || isModel(s) })
+	if p < 0 {
+		return false
+	}
+	in, out := b.tree.spans[i], b.tree.spans[p]
+	if in.Tool == nil || out.Tool == nil || !sameTool(out.Tool, in.Tool) {
+		return false
+	}
+	for _, n := range b.tools {
+		if n.at == p {
+			n.tool.fill(in.Tool)
+		}
+	}
+	return true
+}
+
+func sameTool(a, b *ToolRun) bool {
+	if a.CallID != "" && b.CallID != "" {
+		return a.CallID == b.CallID
+	}
+	return sameName(a.Name, b.Name) && (a.Arguments == "" || b.Arguments == "" || sameJSON(a.Arguments, b.Arguments))
+}
+
+func (r *ToolRun) fill(o *ToolRun) {
+	if r.Name == "" {
+		r.Name = o.Name
+	}
+	if r.CallID == "" {
+		r.CallID = o.CallID
+	}
+	if r.Arguments == "" {
+		r.Arguments = o.Arguments
+	}
+	fillPtr(&r.Result, o.Result)
+}
+
+// key is Message.Key, computed once per message.
+func (b *builder) key(m *Message) uint64 {
+	k, ok := b.keys[m]
+	if !ok {
+		k = m.Key()
+		b.keys[m] = k
+	}
+	return k
+}
+
+// ordered returns all steps in order: by effective start, causes first.
+func (b *builder) ordered() []*node {
+	all := make([]*node, 0, len(b.calls)+len(b.tools))
+	all = append(all, b.calls...)
+	all = append(all, b.tools...)
+	slices.SortStableFunc(all, func(x, y *node) int {
+		return cmp.Or(cmp.Compare(x.start, y.start), cmp.Compare(x.depth, y.depth), cmp.Compare(x.at, y.at))
+	})
+	for i, n := range all {
+		n.index = i
+	}
+	return all
+}
+
+// after makes sure that n comes after its cause.
+func (n *node) after(cause *node) {
+	if cause == nil {
+		return
+	}
+	n.start = max(n.start, cause.start)
+	n.depth = max(n.depth, cause.depth+1)
+}

@@ -1,0 +1,169 @@
+package trajectory
+
+import "strings"
+
+// outcome sets input, output, status and task key.
+func (b *builder) outcome(t *Trajectory, nodes []*node) {
+	var root *Span
+	if r := b.tree.root(); r >= 0 {
+		root = b.tree.spans[r]
+	}
+	t.Input = b.input(root)
+	t.Output = b.output(root, nodes)
+	if t.TaskKey == "" {
+		if t.TaskKey = TaskKeyOf(t.Input); t.TaskKey != "" {
+			t.TaskKeySource = "input"
+		}
+	}
+	switch {
+	case root != nil && root.Error != "":
+		t.Status, t.Error = StatusError, root.Error
+	case len(nodes) > 0 && nodes[len(nodes)-1].span != nil && nodes[len(nodes)-1].span.Error != "":
+		t.Status, t.Error = StatusError, nodes[len(nodes)-1].span.Error
+	}
+}
+
+// input is the user message that starts the trajectory: the last user turn of
+// the first prompt (earlier ones are history); where the root shows its input,
+// the turn that holds it.
+func (b *builder) input(root *Span) string {
+	first := b.firstCall()
+	said := ""
+	if root != nil {
+		said = strings.TrimSpace(root.In)
+	}
+	last := ""
+	if first != nil {
+		for i := len(first.turns) - 1; i >= 0; i-- {
+			m := first.turns[i]
+			if m.Role != RoleUser || m.Text == "" {
+				continue
+			}
+			if last == "" {
+				last = m.Text
+			}
+			if said != "" && (strings.Contains(m.Text, said) || strings.Contains(said, m.Text)) {
+				return m.Text
+			}
+		}
+	}
+	if last != "" {
+		return last
+	}
+	return said
+}
+
+// firstCall is the earliest call that shows a prompt.
+func (b *builder) firstCall() *node {
+	var first *node
+	for _, n := range b.calls {
+		if len(n.turns) > 0 && (first == nil || n.start < first.start || n.start == first.start && n.depth < first.depth) {
+			first = n
+		}
+	}
+	return first
+}
+
+// output is the final answer: the last reply that asks for no tool. Where the
+// root shows its output and a reply says the same, that reply; the root's text
+// alone where no reply is shown.
+func (b *builder) output(root *Span, nodes []*node) string {
+	said := ""
+	if root != nil {
+		said = strings.TrimSpace(root.Out)
+	}
+	answer, open := "", false
+	for _, n := range nodes {
+		if n.call == nil {
+			continue
+		}
+		text, calls := flatten(n.reply)
+		if text != "" && text == said {
+			return text
+		}
+		switch {
+		case len(calls) > 0:
+			open = true // the run went on or was cut here
+		case text != "":
+			answer, open = text, false
+		}
+	}
+	if open || answer == "" {
+		// The last thing that the model did was to ask for a tool: only the
+		// root can tell what the caller got back.
+		return said
+	}
+	return answer
+}
+
+// judge sums up tokens and reasons and decides whether to train on it.
+func (b *builder) judge(t *Trajectory, known []Reason) {
+	t.Reasons = appendReasons(nil, known...)
+	switch t.CloseReason {
+	case CloseMaxAge, CloseTruncated, CloseEvicted, CloseShutdown:
+		t.Reasons = appendReasons(t.Reasons, ReasonClosedEarly)
+	case CloseLate:
+		t.Reasons = appendReasons(t.Reasons, ReasonLate)
+	}
+	if b.tree.missingParents() > 0 {
+		t.Reasons = appendReasons(t.Reasons, ReasonOrphans)
+	}
+	answered := 0
+	input, output := new(int64), new(int64)
+	tokens := TokensCaptured
+	bundle, sameBundle := "", true
+	for i := range t.Steps {
+		s := &t.Steps[i]
+		if s.Model == nil || s.failed() {
+			continue
+		}
+		if answered == 0 {
+			bundle = s.Model.Bundle
+		}
+		answered++
+		sameBundle = sameBundle && bundle == s.Model.Bundle
+		input, output = sum(input, s.Model.InputTokens), sum(output, s.Model.OutputTokens)
+		switch {
+		case len(s.Model.TokenIDs) == 0:
+			tokens = TokensNone
+		case tokens == TokensCaptured && s.Model.Constrained != nil && *s.Model.Constrained:
+			tokens = TokensConstrained
+		}
+		t.Reasons = appendReasons(t.Reasons, s.Reasons...)
+	}
+	t.Tokens = tokens
+	if answered == 0 {
+		t.Reasons = appendReasons(t.Reasons, ReasonNoModelCall)
+		t.Tokens = TokensNone
+	} else {
+		t.InputTokens, t.OutputTokens = input, output
+		if sameBundle {
+			t.Bundle = bundle
+		}
+	}
+	t.Trainable = len(t.Reasons) == 0
+}
+
+func (s *Step) failed() bool {
+	for _, r := range s.Reasons {
+		if r == ReasonFailed {
+			return true
+		}
+	}
+	return false
+}
+
+func sum(total, v *int64) *int64 {
+	if total == nil || v == nil {
+		return nil
+	}
+	n := *total + *v
+	return &n
+}
+
+func appendReasons(list []Reason, more ...Reason) []Reason {
+	for _, r := range more {
+		list = appendNew(list, r)
+	}
+	return list
+}

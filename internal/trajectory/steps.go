@@ -1,0 +1,183 @@
+package trajectory
+
+import (
+	"encoding/binary"
+	"hash/maphash"
+	"slices"
+)
+
+// messageTable gives every distinct message one index.
+type messageTable struct {
+	list   []Message
+	byPtr  map[*Message]int32
+	byHash map[uint64][]int32
+}
+
+func newMessageTable() *messageTable {
+	return &messageTable{byPtr: map[*Message]int32{}, byHash: map[uint64][]int32{}}
+}
+
+func (mt *messageTable) index(m *Message) int32 {
+	if i, ok := mt.byPtr[m]; ok {
+		return i
+	}
+	h := identity(m)
+	for _, i := range mt.byHash[h] {
+		if equalMessages(&mt.list[i], m) {
+			mt.byPtr[m] = i
+			return i
+		}
+	}
+	i := int32(len(mt.list)) //nolint:gosec // bounded by the trajectory's byte cap
+	mt.list = append(mt.list, *m)
+	mt.byPtr[m] = i
+	mt.byHash[h] = append(mt.byHash[h], i)
+	return i
+}
+
+func (mt *messageTable) indices(ms []*Message) []int32 {
+	if ms == nil {
+		return nil
+	}
+	out := make([]int32, len(ms))
+	for i, m := range ms {
+		out[i] = mt.index(m)
+	}
+	return out
+}
+
+func identity(m *Message) uint64 {
+	var h maphash.Hash
+	h.SetSeed(seed)
+	for _, s := range []string{m.Role, m.Text, m.Reasoning, m.ToolCallID, m.Name, m.Injected, m.Parts} {
+		writeField(&h, s)
+	}
+	for _, c := range m.ToolCalls {
+		writeField(&h, c.ID)
+		writeField(&h, c.Name)
+		writeField(&h, c.Arguments)
+	}
+	return h.Sum64()
+}
+
+func writeField(h *maphash.Hash, s string) {
+	var n [8]byte
+	binary.LittleEndian.PutUint64(n[:], uint64(len(s)))
+	h.Write(n[:])
+	h.WriteString(s)
+}
+
+func equalMessages(a, b *Message) bool {
+	return a.Role == b.Role && a.Text == b.Text && a.Reasoning == b.Reasoning && a.ToolCallID == b.ToolCallID &&
+		a.Name == b.Name && a.Injected == b.Injected && a.Parts == b.Parts && slices.Equal(a.ToolCalls, b.ToolCalls)
+}
+
+// writeSteps turns the ordered nodes into steps and fills the message table.
+func (b *builder) writeSteps(t *Trajectory, nodes []*node) {
+	table := newMessageTable()
+	t.Steps = make([]Step, len(nodes))
+	for i, n := range nodes {
+		s := &t.Steps[i]
+		s.Index = i
+		b.place(s, n)
+		if n.call != nil {
+			b.modelStep(s, n, table)
+			t.ModelCalls++
+		} else {
+			b.toolStep(s, n)
+			t.ToolCalls++
+		}
+		s.Trainable = len(s.Reasons) == 0
+	}
+	t.Messages = table.list
+}
+
+// place sets where and when a step happened and what caused it.
+func (b *builder) place(s *Step, n *node) {
+	if n.span == nil { // a tool run that only the next prompt shows
+		p := n.parent
+		s.AgentName, s.TraceID = b.tree.agentOf(p.at), p.span.TraceID.String()
+		s.StartedAt, s.EndedAt = p.span.End/1000, p.span.End/1000
+		if p.next != nil {
+			s.EndedAt = max(s.StartedAt, p.next.span.Start/1000)
+		}
+	} else {
+		s.AgentName = b.tree.agentOf(n.at)
+		s.TraceID, s.SpanID = n.span.TraceID.String(), n.span.SpanID.String()
+		s.StartedAt, s.EndedAt, s.Error = n.span.Start/1000, n.span.End/1000, n.span.Error
+		s.Reasons = slices.Clone(n.span.Missing)
+	}
+	if cause := b.cause(n); cause != nil {
+		index := cause.index
+		s.Parent = &index
+	}
+	s.Thread = n.thread
+	if n.parent != nil {
+		s.Thread = n.parent.thread
+	} else if n.tool != nil {
+		s.Thread = b.threadOfScope(n)
+	}
+}
+
+// threadOfScope is the thread of the last model call of the same agent before
+// a tool run that no call is known to have asked for.
+func (b *builder) threadOfScope(n *node) int {
+	thread := 0
+	for _, c := range b.calls {
+		if c.scope == n.scope && c.start <= n.start {
+			thread = c.thread
+		}
+	}
+	return thread
+}
+
+// cause is the call that asked for a tool run, or the tool run above the first
+// call of a sub-agent's thread.
+func (b *builder) cause(n *node) *node {
+	if n.parent != nil || n.call == nil || n.pred != nil {
+		return n.parent
+	}
+	at := b.tree.ancestor(n.at, isTool, nil)
+	for _, t := range b.tools {
+		if at >= 0 && t.at == at {
+			return t
+		}
+	}
+	return nil
+}
+
+func (b *builder) modelStep(s *Step, n *node, table *messageTable) {
+	s.Kind = KindModel
+	call := n.call.ModelCall
+	call.Input, call.Output = table.indices(n.call.Prompt), table.indices(n.reply)
+	s.Model = &call
+	failed := n.span.Error != "" && len(n.reply) == 0
+	switch {
+	case failed:
+		s.Reasons = appendNew(s.Reasons, ReasonFailed)
+	case len(n.reply) == 0:
+		s.Reasons = appendNew(s.Reasons, ReasonNoOutput)
+	}
+	if len(n.call.Prompt) == 0 {
+		s.Reasons = appendNew(s.Reasons, ReasonNoInput)
+	}
+	if n.next == nil {
+		for _, m := range n.reply {
+			for _, c := range m.ToolCalls {
+				if values(c.Arguments) > 1 {
+					s.Reasons = appendNew(s.Reasons, ReasonMerged)
+				}
+			}
+		}
+	}
+}
+
+func (b *builder) toolStep(s *Step, n *node) {
+	s.Kind, s.Tool = KindTool, n.tool
+	if n.tool.Result == nil && s.Error == "" {
+		s.Reasons = appendNew(s.Reasons, ReasonNoResult)
+	}
+	if n.tool.Arguments == "" {
+		s.Reasons = appendNew(s.Reasons, ReasonNoArguments)
+	}
+}

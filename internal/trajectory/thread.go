@@ -1,0 +1,228 @@
+package trajectory
+
+import (
+	"encoding/json"
+	"hash/maphash"
+	"reflect"
+	"strings"
+)
+
+// The seed is fixed for the life of the process: keys never leave it.
+var seed = maphash.MakeSeed()
+
+// Key is a hash of what a message says: role, text, tool calls and the call it
+// answers by content. Ids, reasoning and JSON white space do not count, because
+// agents lose or rewrite them when they send their history again. It is stable
+// within a process only.
+func (m *Message) Key() uint64 {
+	var h maphash.Hash
+	h.SetSeed(seed)
+	h.WriteString(m.Role)
+	h.WriteByte(0)
+	h.WriteString(strings.TrimSpace(m.Text))
+	for i := range m.ToolCalls {
+		c := &m.ToolCalls[i]
+		h.WriteByte(1)
+		h.WriteString(c.Name)
+		h.WriteByte(2)
+		writeCompact(&h, c.Arguments)
+	}
+	if m.Text == "" && m.Parts != "" {
+		h.WriteByte(3)
+		h.WriteString(m.Parts)
+	}
+	return h.Sum64()
+}
+
+// writeCompact hashes JSON text without the white space between its tokens.
+func writeCompact(h *maphash.Hash, s string) {
+	inString, from := false, 0
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case !inString && (c == ' ' || c == '\n' || c == '\t' || c == '\r'):
+			h.WriteString(s[from:i])
+			from = i + 1
+		}
+	}
+	h.WriteString(s[from:])
+}
+
+// turns returns the messages of a prompt without its instructions: a handover
+// changes the system message and keeps the history.
+func turns(prompt []*Message) []*Message {
+	n := 0
+	for _, m := range prompt {
+		if !instruction(m) {
+			n++
+		}
+	}
+	if n == len(prompt) {
+		return prompt
+	}
+	out := make([]*Message, 0, n)
+	for _, m := range prompt {
+		if !instruction(m) {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+func instruction(m *Message) bool { return m.Role == RoleSystem || m.Role == "developer" }
+
+// Prefixes returns the running hash after each message of the prompt that is
+// not an instruction: h[i] covers the first i+1 turns. Two calls share h[i]
+// when the first i+1 turns say the same. nil when the prompt is not shown.
+func (c *Call) Prefixes() []uint64 {
+	ts := turns(c.Prompt)
+	if len(ts) == 0 {
+		return nil
+	}
+	out := make([]uint64, len(ts))
+	h := uint64(14695981039346656037)
+	for i, m := range ts {
+		h = (h ^ m.Key()) * 1099511628211
+		h ^= h >> 29
+		out[i] = h
+	}
+	return out
+}
+
+// Fit says how well a later call continues an earlier one.
+type Fit uint8
+
+// The fits.
+const (
+	FitNo    Fit = iota // another context
+	FitMaybe            // the prompt continues it, nothing unique confirms or denies it
+	FitSure             // a tool-call id or a distinctive reply of the earlier call is in the later prompt
+)
+
+// distinctive is the length of a reply from which its equality is proof.
+const distinctive = 24
+
+// Follows says whether the later call's prompt begins with the earlier call's
+// prompt and its reply. The reply is compared leniently (streamed replies lose
+// ids, merge parallel tool calls or drop text), but tool-call ids that both
+// show must agree.
+func Follows(earlier, later *Call) Fit {
+	if earlier == nil || later == nil {
+		return FitNo
+	}
+	a, b := turns(earlier.Prompt), turns(later.Prompt)
+	if len(a) == 0 || len(b) <= len(a) {
+		return FitNo
+	}
+	for i := range a {
+		if a[i] != b[i] && a[i].Key() != b[i].Key() {
+			return FitNo
+		}
+	}
+	return echoes(earlier.Reply, b[len(a):])
+}
+
+// echoes compares a reply with the turns that follow its prompt.
+func echoes(reply []*Message, rest []*Message) Fit {
+	echo := leading(rest)
+	if len(echo) == 0 {
+		return FitNo // a prompt that goes on without an assistant turn is another attempt
+	}
+	text, calls := flatten(reply)
+	etext, ecalls := flatten(echo)
+	if ids := callIDs(calls); len(ids) > 0 {
+		if eids := callIDs(ecalls); len(eids) > 0 {
+			return sharedID(ids, eids)
+		}
+	}
+	switch {
+	case text == "" && len(calls) == 0:
+		return FitMaybe // the reply is not shown
+	case text != "" && etext != "" && text != etext && !strings.Contains(text, etext) && !strings.Contains(etext, text):
+		return FitNo
+	case len(calls) == 0 && len(ecalls) == 0:
+		if len(text) >= distinctive && text == etext {
+			return FitSure
+		}
+		return FitMaybe
+	}
+	for _, c := range ecalls {
+		if len(calls) > 0 && !anyNamed(calls, c.Name) {
+			return FitNo
+		}
+	}
+	return FitMaybe
+}
+
+// leading returns the assistant turns at the start of rest.
+func leading(rest []*Message) []*Message {
+	n := 0
+	for n < len(rest) && rest[n].Role == RoleAssistant {
+		n++
+	}
+	return rest[:n]
+}
+
+// flatten joins what several messages of one reply say.
+func flatten(ms []*Message) (text string, calls []ToolCall) {
+	if len(ms) == 1 {
+		return strings.TrimSpace(ms[0].Text), ms[0].ToolCalls
+	}
+	for _, m := range ms {
+		if t := strings.TrimSpace(m.Text); t != "" {
+			if text != "" {
+				text += "\n"
+			}
+			text += t
+		}
+		calls = append(calls, m.ToolCalls...)
+	}
+	return text, calls
+}
+
+func callIDs(calls []ToolCall) []string {
+	var ids []string
+	for _, c := range calls {
+		if c.ID != "" {
+			ids = append(ids, c.ID)
+		}
+	}
+	return ids
+}
+
+// sharedID compares ids; a merged id contains the ids it was merged from.
+func sharedID(ids, echo []string) Fit {
+	for _, e := range echo {
+		for _, id := range ids {
+			if strings.Contains(id, e) {
+				return FitSure
+			}
+		}
+	}
+	return FitNo
+}
+
+func anyNamed(calls []ToolCall, name string) bool {
+	for _, c := range calls {
+		if strings.Contains(c.Name, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// sameJSON says whether two JSON texts hold the same value; texts that are not
+// JSON are compared as they are.
+func sameJSON(a, b string) bool {
+	if a == b {
+		return true
+	}
+	var x, y any
+	if json.Unmarshal([]byte(a), &x) != nil || json.Unmarshal([]byte(b), &y) != nil {
+		return strings.TrimSpace(a) == strings.TrimSpace(b)
+	}
+	return reflect.DeepEqual(x, y)
+}

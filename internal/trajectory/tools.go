@@ -1,0 +1,191 @@
+package trajectory
+
+import (
+	"strings"
+)
+
+// matchTools ties tool runs to the model calls that asked for them and to the
+// results that the next call shows. A result without a span becomes a tool run
+// without a span.
+func (b *builder) matchTools() {
+	free := map[string][]*node{} // call id → runs
+	for _, t := range b.tools {
+		if t.tool.CallID != "" {
+			free[t.tool.CallID] = append(free[t.tool.CallID], t)
+		}
+	}
+	claimed := map[*node]bool{}
+	for _, n := range b.calls {
+		_, calls := flatten(n.reply)
+		results := shownResults(n, calls)
+		for i := range calls {
+			c := &calls[i]
+			run := take(free, claimed, c.ID)
+			if run == nil {
+				run = b.search(n, c, claimed)
+			}
+			if run == nil && results[i] == nil {
+				continue // asked for; nothing says that it ran
+			}
+			if run == nil {
+				run = &node{at: -1, scope: n.scope, start: n.start, tool: &ToolRun{Name: c.Name}}
+				b.tools = append(b.tools, run)
+			}
+			claimed[run] = true
+			run.parent = n
+			run.adopt(c, results[i])
+			run.after(n)
+			if n.next != nil {
+				n.next.after(run)
+			}
+		}
+	}
+	b.settle()
+}
+
+// adopt fills a run with what the call that asked for it and the prompt that
+// shows its result say.
+func (r *node) adopt(c *ToolCall, result *Message) {
+	if r.tool.CallID == "" {
+		r.tool.CallID = c.ID
+	}
+	if c.Arguments != "" && (r.tool.Arguments == "" || sameJSON(r.tool.Arguments, c.Arguments)) {
+		r.tool.Arguments = c.Arguments
+	}
+	if r.tool.Name == "" {
+		r.tool.Name = c.Name
+	}
+	if result != nil && (result.Text != "" || result.Parts != "") {
+		text := result.Text
+		if text == "" {
+			text = result.Parts
+		}
+		r.tool.Result = &text
+	}
+}
+
+// settle pushes the causes through: a later call comes after the tool runs
+// that its prompt shows, and so do those that continue it.
+func (b *builder) settle() {
+	for changed, round := true, 0; changed && round < 64; round++ {
+		changed = false
+		for _, n := range b.calls {
+			start, depth := n.start, n.depth
+			n.after(n.pred)
+			changed = changed || start != n.start || depth != n.depth
+		}
+		for _, t := range b.tools {
+			start, depth := t.start, t.depth
+			t.after(t.parent)
+			if t.parent != nil && t.parent.next != nil {
+				next := *t.parent.next
+				t.parent.next.after(t)
+				changed = changed || next.start != t.parent.next.start || next.depth != t.parent.next.depth
+			}
+			changed = changed || start != t.start || depth != t.depth
+		}
+	}
+}
+
+// shownResults returns for each tool call of n the message that answers it in
+// the next call's prompt: by id, else by order. nil = not shown.
+func shownResults(n *node, calls []ToolCall) []*Message {
+	out := make([]*Message, len(calls))
+	if n.next == nil || len(calls) == 0 || len(n.turns) == 0 {
+		return out
+	}
+	rest := n.next.turns[len(n.turns):]
+	rest = rest[len(leading(rest)):]
+	var inOrder []*Message
+	for _, m := range rest {
+		if m.Role != RoleTool {
+			break
+		}
+		inOrder = append(inOrder, m)
+	}
+	used := map[*Message]bool{}
+	for i := range calls {
+		for _, m := range inOrder {
+			if m.ToolCallID != "" && m.ToolCallID == calls[i].ID && !used[m] {
+				out[i], used[m] = m, true
+				break
+			}
+		}
+	}
+	for i := range calls {
+		for _, m := range inOrder {
+			if out[i] == nil && !used[m] && (m.ToolCallID == "" || calls[i].ID == "") && (m.Name == "" || sameName(m.Name, calls[i].Name)) {
+				out[i], used[m] = m, true
+			}
+		}
+	}
+	return out
+}
+
+func take(free map[string][]*node, claimed map[*node]bool, id string) *node {
+	if id == "" {
+		return nil
+	}
+	for _, n := range free[id] {
+		if !claimed[n] {
+			return n
+		}
+	}
+	return nil
+}
+
+// search finds the run of a call by name and arguments, then by name where the
+// span shows no arguments; the earliest that started after the call.
+func (b *builder) search(n *node, c *ToolCall, claimed map[*node]bool) *node {
+	var best *node
+	bestExact := false
+	for _, t := range b.tools {
+		if claimed[t] || t.span == nil || t.start < n.start || !sameName(t.tool.Name, c.Name) {
+			continue
+		}
+		if t.tool.CallID != "" && c.ID != "" && t.tool.CallID == c.ID {
+			return t
+		}
+		exact := t.tool.Arguments != "" && sameJSON(t.tool.Arguments, c.Arguments)
+		if !exact && t.tool.Arguments != "" {
+			continue
+		}
+		if best == nil || exact && !bestExact || exact == bestExact && closer(n, t, best) {
+			best, bestExact = t, exact
+		}
+	}
+	return best
+}
+
+// closer prefers runs of the same agent, then the earliest.
+func closer(n, t, than *node) bool {
+	if (t.scope == n.scope) != (than.scope == n.scope) {
+		return t.scope == n.scope
+	}
+	return t.start < than.start
+}
+
+// sameName compares tool names; frameworks prefix the server or plugin
+// (mcp__shop__get_weather, shop-get_weather, shop.get_weather).
+func sameName(a, b string) bool {
+	if a == b {
+		return true
+	}
+	a, b = plainName(a), plainName(b)
+	if len(a) < len(b) {
+		a, b = b, a
+	}
+	return a == b || b != "" && strings.HasSuffix(a, "_"+b)
+}
+
+func plainName(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r + 'a' - 'A'
+		}
+		return '_'
+	}, s)
+}

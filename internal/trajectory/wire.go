@@ -1,0 +1,318 @@
+package trajectory
+
+import (
+	"encoding/binary"
+	"errors"
+	"math"
+	"strings"
+	"unicode/utf8"
+)
+
+// The protobuf wire format, as little of it as docs/trajectory.proto needs.
+// A tag is field number << 3 | wire type; a known number with another wire
+// type is an unknown field, as protobuf has it.
+const (
+	wireVarint  = 0
+	wireFixed64 = 1
+	wireBytes   = 2
+	wireFixed32 = 5
+)
+
+func putTag(b []byte, field, wire int) []byte {
+	return binary.AppendUvarint(b, uint64(field)<<3|uint64(wire))
+}
+
+// putString omits "". Text that is not UTF-8 would be refused by every
+// protobuf reader and by Parquet's, so broken bytes become U+FFFD here.
+func putString[S ~string](b []byte, field int, s S) []byte {
+	if s == "" {
+		return b
+	}
+	return putText(b, field, string(s))
+}
+
+func putText(b []byte, field int, s string) []byte {
+	if !utf8.ValidString(s) {
+		s = strings.ToValidUTF8(s, "\uFFFD")
+	}
+	b = putTag(b, field, wireBytes)
+	b = binary.AppendUvarint(b, uint64(len(s)))
+	return append(b, s...)
+}
+
+func putStrings[S ~string](b []byte, field int, list []S) []byte {
+	for _, s := range list {
+		b = putText(b, field, string(s)) // an empty element is an element
+	}
+	return b
+}
+
+func putInt[I ~int | ~int64](b []byte, field int, v I) []byte {
+	if v == 0 {
+		return b
+	}
+	return binary.AppendUvarint(putTag(b, field, wireVarint), uint64(v))
+}
+
+func putBool(b []byte, field int, v bool) []byte {
+	if !v {
+		return b
+	}
+	return append(putTag(b, field, wireVarint), 1)
+}
+
+func putOptInt[I ~int | ~int32 | ~int64](b []byte, field int, v *I) []byte {
+	if v == nil {
+		return b
+	}
+	return binary.AppendUvarint(putTag(b, field, wireVarint), uint64(int64(*v)))
+}
+
+func putOptBool(b []byte, field int, v *bool) []byte {
+	if v == nil {
+		return b
+	}
+	b = putTag(b, field, wireVarint)
+	if *v {
+		return append(b, 1)
+	}
+	return append(b, 0)
+}
+
+func putOptDouble(b []byte, field int, v *float64) []byte {
+	if v == nil {
+		return b
+	}
+	return binary.LittleEndian.AppendUint64(putTag(b, field, wireFixed64), math.Float64bits(*v))
+}
+
+func putInts(b []byte, field int, list []int32) []byte {
+	if len(list) == 0 {
+		return b
+	}
+	b, at := begin(b, field)
+	for _, v := range list {
+		b = binary.AppendUvarint(b, uint64(int64(v)))
+	}
+	return end(b, at)
+}
+
+func putFloats(b []byte, field int, list []float32) []byte {
+	if len(list) == 0 {
+		return b
+	}
+	b = putTag(b, field, wireBytes)
+	b = binary.AppendUvarint(b, uint64(4*len(list)))
+	for _, v := range list {
+		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
+	}
+	return b
+}
+
+// begin opens a length-delimited field whose length is not known yet; end
+// closes it. One byte is reserved: most are short, longer ones are moved once.
+func begin(b []byte, field int) ([]byte, int) {
+	b = append(putTag(b, field, wireBytes), 0)
+	return b, len(b)
+}
+
+func end(b []byte, at int) []byte {
+	n := len(b) - at
+	if n < 0x80 {
+		b[at-1] = byte(n)
+		return b
+	}
+	var size [binary.MaxVarintLen64]byte
+	k := binary.PutUvarint(size[:], uint64(n))
+	b = append(b, size[1:k]...) // make room
+	copy(b[at+k-1:], b[at:at+n])
+	copy(b[at-1:], size[:k])
+	return b
+}
+
+var (
+	errCut     = errors.New("data ends inside a field")
+	errVarint  = errors.New("a number is longer than 64 bits")
+	errText    = errors.New("a text is not UTF-8")
+	errTag     = errors.New("a field has no valid number or wire type")
+	errPacked  = errors.New("a packed list ends inside an element")
+	errNesting = errors.New("groups are nested too deeply")
+)
+
+// reader walks the fields of one message. Texts it returns are parts of s.
+// After the first error it is at its end and all values are zero.
+type reader struct {
+	s   string
+	i   int
+	err error
+}
+
+func (r *reader) fail(err error) {
+	if r.err == nil {
+		r.err = err
+	}
+	r.i = len(r.s)
+}
+
+func (r *reader) more() bool { return r.i < len(r.s) }
+
+// tag is the next field's number << 3 | wire type.
+func (r *reader) tag() uint64 {
+	t := r.varint()
+	if r.err == nil && (t>>3 == 0 || t>>3 > 1<<29-1) {
+		r.fail(errTag)
+		return 0
+	}
+	return t
+}
+
+func (r *reader) varint() uint64 {
+	var v uint64
+	for shift := uint(0); shift < 64; shift += 7 {
+		if r.i >= len(r.s) {
+			r.fail(errCut)
+			return 0
+		}
+		c := r.s[r.i]
+		r.i++
+		if shift == 63 && c > 1 {
+			break
+		}
+		v |= uint64(c&0x7f) << shift
+		if c < 0x80 {
+			return v
+		}
+	}
+	r.fail(errVarint)
+	return 0
+}
+
+func (r *reader) bytes() string {
+	n := r.varint()
+	if n > uint64(len(r.s)-r.i) {
+		r.fail(errCut)
+		return ""
+	}
+	s := r.s[r.i : r.i+int(n)]
+	r.i += int(n)
+	return s
+}
+
+func (r *reader) text() string {
+	s := r.bytes()
+	if !utf8.ValidString(s) {
+		r.fail(errText)
+		return ""
+	}
+	return s
+}
+
+func (r *reader) fixed64() uint64 {
+	if len(r.s)-r.i < 8 {
+		r.fail(errCut)
+		return 0
+	}
+	lo, hi := le32(r.s[r.i:]), le32(r.s[r.i+4:])
+	r.i += 8
+	return uint64(hi)<<32 | uint64(lo)
+}
+
+func (r *reader) fixed32() uint32 {
+	if len(r.s)-r.i < 4 {
+		r.fail(errCut)
+		return 0
+	}
+	v := le32(r.s[r.i:])
+	r.i += 4
+	return v
+}
+
+func le32(s string) uint32 {
+	return uint32(s[0]) | uint32(s[1])<<8 | uint32(s[2])<<16 | uint32(s[3])<<24
+}
+
+// skip passes over the field that tag announced.
+func (r *reader) skip(tag uint64) { r.skipDepth(tag, 0) }
+
+func (r *reader) skipDepth(tag uint64, depth int) {
+	const startGroup, endGroup, maxDepth = 3, 4, 100
+	switch tag & 7 {
+	case wireVarint:
+		r.varint()
+	case wireFixed64:
+		r.fixed64()
+	case wireBytes:
+		r.bytes()
+	case wireFixed32:
+		r.fixed32()
+	case startGroup: // of a future or foreign writer
+		if depth == maxDepth {
+			r.fail(errNesting)
+			return
+		}
+		for r.err == nil {
+			inner := r.tag()
+			if inner == tag&^7|endGroup {
+				return
+			}
+			r.skipDepth(inner, depth+1)
+		}
+	default:
+		r.fail(errTag)
+	}
+}
+
+// ints adds a packed list to list.
+func (r *reader) ints(list []int32) []int32 {
+	p := reader{s: r.bytes()}
+	n := 0
+	for i := range len(p.s) {
+		if p.s[i] < 0x80 {
+			n++
+		}
+	}
+	if cap(list)-len(list) < n {
+		list = append(make([]int32, 0, len(list)+n), list...)
+	}
+	for p.more() {
+		list = append(list, int32(p.varint()))
+	}
+	if p.err != nil {
+		r.fail(p.err)
+		return nil
+	}
+	return list
+}
+
+// floats adds a packed list to list.
+func (r *reader) floats(list []float32) []float32 {
+	s := r.bytes()
+	if len(s)%4 != 0 {
+		r.fail(errPacked)
+		return nil
+	}
+	if cap(list)-len(list) < len(s)/4 {
+		list = append(make([]float32, 0, len(list)+len(s)/4), list...)
+	}
+	for ; len(s) > 0; s = s[4:] {
+		list = append(list, math.Float32frombits(le32(s)))
+	}
+	return list
+}
+
+func (r *reader) optInt() *int64 {
+	v := int64(r.varint())
+	return &v
+}
+
+func (r *reader) optInt32() *int32 {
+	v := int32(r.varint())
+	return &v
+}
+
+func (r *reader) optDouble() *float64 {
+	v := math.Float64frombits(r.fixed64())
+	return &v
+}
+
+func (r *reader) float() float32 { return math.Float32frombits(r.fixed32()) }

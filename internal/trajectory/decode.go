@@ -33,7 +33,7 @@ func decode(s string) (*Trajectory, error) {
 	if err := scan(s, t); err != nil {
 		return nil, err
 	}
-	r := &reader{s: s}
+	r := newReader(s)
 	for r.more() {
 		tag := r.tag()
 		switch tag {
@@ -65,7 +65,7 @@ func decode(s string) (*Trajectory, error) {
 func scan(s string, t *Trajectory) error {
 	var version uint64
 	var messages, steps, rewards, facts int
-	for r := (&reader{s: s}); ; {
+	for r := newReader(s); ; {
 		if !r.more() {
 			if r.err != nil {
 				return r.err
@@ -192,17 +192,4 @@ func (r *reader) summary(tag uint64, t *Trajectory) bool {
 		return false
 	}
 	return true
-}
-
-// sub reads the fields of an embedded message.
-func (r *reader) sub(field func(r *reader, tag uint64) bool) {
-	in := reader{s: r.bytes()}
-	for in.more() {
-		if tag := in.tag(); !field(&in, tag) {
-			in.skip(tag)
-		}
-	}
-	if in.err != nil {
-		r.fail(in.err)
-	}
 }

@@ -1,8 +1,9 @@
 package trajectory
 
 func (r *reader) message(m *Message) {
-	r.sub(func(r *reader, tag uint64) bool {
-		switch tag {
+	outer := r.enter()
+	for r.more() {
+		switch tag := r.tag(); tag {
 		case 1<<3 | wireBytes:
 			m.Role = r.text()
 		case 2<<3 | wireBytes:
@@ -20,15 +21,16 @@ func (r *reader) message(m *Message) {
 		case 8<<3 | wireBytes:
 			m.Parts = r.text()
 		default:
-			return false
+			r.skip(tag)
 		}
-		return true
-	})
+	}
+	r.leave(outer)
 }
 
 func (r *reader) toolCall() (c ToolCall) {
-	r.sub(func(r *reader, tag uint64) bool {
-		switch tag {
+	outer := r.enter()
+	for r.more() {
+		switch tag := r.tag(); tag {
 		case 1<<3 | wireBytes:
 			c.ID = r.text()
 		case 2<<3 | wireBytes:
@@ -36,16 +38,17 @@ func (r *reader) toolCall() (c ToolCall) {
 		case 3<<3 | wireBytes:
 			c.Arguments = r.text()
 		default:
-			return false
+			r.skip(tag)
 		}
-		return true
-	})
+	}
+	r.leave(outer)
 	return c
 }
 
 func (r *reader) step(s *Step) {
-	r.sub(func(r *reader, tag uint64) bool {
-		switch tag {
+	outer := r.enter()
+	for r.more() {
+		switch tag := r.tag(); tag {
 		case 1<<3 | wireVarint:
 			s.Index = int(int32(r.varint()))
 		case 2<<3 | wireVarint:
@@ -84,15 +87,16 @@ func (r *reader) step(s *Step) {
 			}
 			r.tool(s.Tool)
 		default:
-			return false
+			r.skip(tag)
 		}
-		return true
-	})
+	}
+	r.leave(outer)
 }
 
 func (r *reader) model(m *ModelCall) {
-	r.sub(func(r *reader, tag uint64) bool {
-		switch tag {
+	outer := r.enter()
+	for r.more() {
+		switch tag := r.tag(); tag {
 		case 1<<3 | wireBytes:
 			m.Provider = r.text()
 		case 2<<3 | wireBytes:
@@ -114,10 +118,12 @@ func (r *reader) model(m *ModelCall) {
 		case 10<<3 | wireVarint:
 			m.CachedTokens = r.optInt()
 		default:
-			return r.modelSettings(tag, m) || r.modelContent(tag, m)
+			if !r.modelSettings(tag, m) && !r.modelContent(tag, m) {
+				r.skip(tag)
+			}
 		}
-		return true
-	})
+	}
+	r.leave(outer)
 }
 
 func (r *reader) modelSettings(tag uint64, m *ModelCall) bool {
@@ -177,8 +183,9 @@ func (r *reader) modelContent(tag uint64, m *ModelCall) bool {
 }
 
 func (r *reader) tool(t *ToolRun) {
-	r.sub(func(r *reader, tag uint64) bool {
-		switch tag {
+	outer := r.enter()
+	for r.more() {
+		switch tag := r.tag(); tag {
 		case 1<<3 | wireBytes:
 			t.Name = r.text()
 		case 2<<3 | wireBytes:
@@ -189,15 +196,16 @@ func (r *reader) tool(t *ToolRun) {
 			result := r.text()
 			t.Result = &result
 		default:
-			return false
+			r.skip(tag)
 		}
-		return true
-	})
+	}
+	r.leave(outer)
 }
 
 func (r *reader) reward(w *Reward) {
-	r.sub(func(r *reader, tag uint64) bool {
-		switch tag {
+	outer := r.enter()
+	for r.more() {
+		switch tag := r.tag(); tag {
 		case 1<<3 | wireVarint:
 			w.Step = int(int32(r.varint()))
 		case 2<<3 | wireBytes:
@@ -217,15 +225,16 @@ func (r *reader) reward(w *Reward) {
 		case 9<<3 | wireVarint:
 			w.EvaluatedAt = int64(r.varint())
 		default:
-			return false
+			r.skip(tag)
 		}
-		return true
-	})
+	}
+	r.leave(outer)
 }
 
 func (r *reader) fact(f *Fact) {
-	r.sub(func(r *reader, tag uint64) bool {
-		switch tag {
+	outer := r.enter()
+	for r.more() {
+		switch tag := r.tag(); tag {
 		case 1<<3 | wireBytes:
 			f.ID = r.text()
 		case 2<<3 | wireBytes:
@@ -251,8 +260,8 @@ func (r *reader) fact(f *Fact) {
 		case 12<<3 | wireBytes:
 			f.ConversationID = r.text()
 		default:
-			return false
+			r.skip(tag)
 		}
-		return true
-	})
+	}
+	r.leave(outer)
 }

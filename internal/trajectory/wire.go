@@ -143,18 +143,34 @@ var (
 // After the first error it is at its end and all values are zero.
 type reader struct {
 	s   string
-	i   int
+	i   int // the next byte
+	n   int // the end of the message that is being read
 	err error
 }
+
+func newReader(s string) *reader { return &reader{s: s, n: len(s)} }
 
 func (r *reader) fail(err error) {
 	if r.err == nil {
 		r.err = err
 	}
-	r.i = len(r.s)
+	r.i, r.n = len(r.s), len(r.s)
 }
 
-func (r *reader) more() bool { return r.i < len(r.s) }
+func (r *reader) more() bool { return r.i < r.n }
+
+// enter steps into an embedded message; leave, with what enter gave, out of it.
+func (r *reader) enter() (outer int) {
+	n := r.varint()
+	if n > uint64(r.n-r.i) {
+		r.fail(errCut)
+		return r.n
+	}
+	outer, r.n = r.n, r.i+int(n)
+	return outer
+}
+
+func (r *reader) leave(outer int) { r.n = outer }
 
 // tag is the next field's number << 3 | wire type.
 func (r *reader) tag() uint64 {
@@ -169,7 +185,7 @@ func (r *reader) tag() uint64 {
 func (r *reader) varint() uint64 {
 	var v uint64
 	for shift := uint(0); shift < 64; shift += 7 {
-		if r.i >= len(r.s) {
+		if r.i >= r.n {
 			r.fail(errCut)
 			return 0
 		}
@@ -189,7 +205,7 @@ func (r *reader) varint() uint64 {
 
 func (r *reader) bytes() string {
 	n := r.varint()
-	if n > uint64(len(r.s)-r.i) {
+	if n > uint64(r.n-r.i) {
 		r.fail(errCut)
 		return ""
 	}
@@ -208,7 +224,7 @@ func (r *reader) text() string {
 }
 
 func (r *reader) fixed64() uint64 {
-	if len(r.s)-r.i < 8 {
+	if r.n-r.i < 8 {
 		r.fail(errCut)
 		return 0
 	}
@@ -218,7 +234,7 @@ func (r *reader) fixed64() uint64 {
 }
 
 func (r *reader) fixed32() uint32 {
-	if len(r.s)-r.i < 4 {
+	if r.n-r.i < 4 {
 		r.fail(errCut)
 		return 0
 	}
@@ -264,23 +280,20 @@ func (r *reader) skipDepth(tag uint64, depth int) {
 
 // ints adds a packed list to list.
 func (r *reader) ints(list []int32) []int32 {
-	p := reader{s: r.bytes()}
+	outer := r.enter()
 	n := 0
-	for i := range len(p.s) {
-		if p.s[i] < 0x80 {
+	for i := r.i; i < r.n; i++ {
+		if r.s[i] < 0x80 {
 			n++
 		}
 	}
 	if cap(list)-len(list) < n {
 		list = append(make([]int32, 0, len(list)+n), list...)
 	}
-	for p.more() {
-		list = append(list, int32(p.varint()))
+	for r.more() {
+		list = append(list, int32(r.varint()))
 	}
-	if p.err != nil {
-		r.fail(p.err)
-		return nil
-	}
+	r.leave(outer)
 	return list
 }
 

@@ -134,7 +134,7 @@ func (p *poster) once(ctx context.Context, signal Signal, packed []byte) (reject
 	}
 	resp, err := p.client.Do(req)
 	if err != nil {
-		return 0, "", retryableError{err: err, unreachable: true}
+		return 0, "", retryableError{err: fmt.Errorf("no answer (is a Collector with an otlp receiver listening there?): %w", err), unreachable: true}
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse))

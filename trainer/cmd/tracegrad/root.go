@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// The exit codes of every command.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// usageError marks an error in how a command was called that only the command
+// itself can see.
+type usageError struct{ error }
+
+// run executes one command line and returns its exit code. An error is one
+// line on stderr.
+func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
+	root := newRoot()
+	started := false
+	eachCommand(root, func(cmd *cobra.Command) {
+		if inner := cmd.RunE; inner != nil {
+			cmd.RunE = func(cmd *cobra.Command, args []string) error {
+				started = true
+				return inner(cmd, args)
+			}
+		}
+	})
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return exitDone
+	}
+	if started && !errors.As(err, new(usageError)) {
+		fmt.Fprintf(errOut, "%s: %s\n", cmd.CommandPath(), oneLine(err))
+		return exitFailed
+	}
+	fmt.Fprintf(errOut, "%s: %s (see %s --help)\n", cmd.CommandPath(), oneLine(err), cmd.CommandPath())
+	return exitUsage
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "tracegrad",
+		Short: "Turn the traces of agents into better agents",
+		Long: `tracegrad works on the dataset that the tracegrad Collector writes: it queries
+it, trains policies from it, and looks into the bundles it makes of them.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage. Errors are one line on stderr.`,
+		Example:       "  tracegrad init\n  tracegrad sql --dataset data 'SELECT count(*) FROM trajectories'\n  tracegrad train --config train.yaml",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Version:       version(),
+	}
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	root.AddCommand(newReplay(), newVersion())
+	return root
+}
+
+func eachCommand(cmd *cobra.Command, visit func(*cobra.Command)) {
+	visit(cmd)
+	for _, sub := range cmd.Commands() {
+		eachCommand(sub, visit)
+	}
+}
+
+// oneLine joins the lines of joined errors.
+func oneLine(err error) string {
+	return strings.Join(strings.FieldsFunc(strings.TrimSpace(err.Error()), func(r rune) bool { return r == '\n' }), "; ")
+}
+
+// printJSON writes v indented, the form that every --json has.
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}

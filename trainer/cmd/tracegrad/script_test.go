@@ -1,0 +1,60 @@
+package main
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/stretchr/testify/require"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"tracegrad": main})
+}
+
+// TestScript runs the command lines in testdata/script. $ENDPOINT is an
+// OTLP/HTTP server that accepts everything, $BUSY/$BROKEN are servers that do
+// not; $ROOT is the root of the repository.
+func TestScript(t *testing.T) {
+	root, err := filepath.Abs("../../..")
+	require.NoError(t, err)
+	servers := map[string]string{}
+	for name, code := range map[string]int{"ENDPOINT": http.StatusOK, "REFUSING": http.StatusBadRequest, "ELSEWHERE": http.StatusNotFound} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }))
+		t.Cleanup(s.Close)
+		servers[name] = s.URL
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:  "testdata/script",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("ROOT", root)
+			for name, url := range servers {
+				env.Setenv(name, url)
+			}
+			return nil
+		},
+	})
+}
+
+// exits runs a command that must end with the given code: exits CODE PROGRAM ARGS…
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE PROGRAM ARGS…")
+	}
+	code := 0
+	err := ts.Exec(args[1], args[2:]...)
+	if failed := (*exec.ExitError)(nil); errors.As(err, &failed) {
+		code = failed.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("run %s: %v", args[1], err)
+	}
+	if strconv.Itoa(code) != args[0] {
+		ts.Fatalf("%s exited with %d, want %s", args[1], code, args[0])
+	}
+}

@@ -58,6 +58,9 @@ func decode(s string) (*Trajectory, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
+	if err := resolveTools(t.Steps, r.tools); err != nil {
+		return nil, err
+	}
 	return t, t.Valid()
 }
 

@@ -176,6 +176,8 @@ func (r *reader) modelContent(tag uint64, m *ModelCall) bool {
 		m.Logprobs = r.floats(m.Logprobs)
 	case 24<<3 | wireFixed32:
 		m.Logprobs = append(m.Logprobs, r.float())
+	case 25<<3 | wireVarint:
+		r.tools = append(r.tools, toolsRef{m, int32(r.varint())})
 	default:
 		return false
 	}

@@ -18,9 +18,10 @@ func AppendEncode(dst []byte, t *Trajectory) []byte {
 		inner, at := begin(b, 14)
 		b = end(putMessage(inner, &t.Messages[i]), at)
 	}
+	var tools toolsIndex
 	for i := range t.Steps {
 		inner, at := begin(b, 15)
-		b = end(putStep(inner, &t.Steps[i]), at)
+		b = end(putStep(inner, &t.Steps[i], tools.earlier(t.Steps, i)), at)
 	}
 	b = putSummary(b, t)
 	for i := range t.Rewards {
@@ -89,7 +90,8 @@ func putMessage(b []byte, m *Message) []byte {
 	return putString(b, 8, m.Parts)
 }
 
-func putStep(b []byte, s *Step) []byte {
+// putStep refers to the earlier step that shows the same tools; -1 = none does.
+func putStep(b []byte, s *Step, tools int) []byte {
 	b = putInt(b, 1, s.Index)
 	b = putInt(b, 2, s.Thread)
 	b = putOptInt(b, 3, s.Parent)
@@ -105,7 +107,13 @@ func putStep(b []byte, s *Step) []byte {
 	b = putString(b, 13, s.Attributes)
 	if s.Model != nil {
 		inner, at := begin(b, 14)
-		b = end(putModel(inner, s.Model), at)
+		inner = putModel(inner, s.Model)
+		if tools >= 0 {
+			inner = putOptInt(inner, 25, &tools)
+		} else {
+			inner = putString(inner, 18, s.Model.Tools)
+		}
+		b = end(inner, at)
 	}
 	if s.Tool != nil {
 		inner, at := begin(b, 15)
@@ -132,7 +140,6 @@ func putModel(b []byte, m *ModelCall) []byte {
 	b = putOptInt(b, 15, m.Seed)
 	b = putOptBool(b, 16, m.Constrained)
 	b = putString(b, 17, m.LogprobsMode)
-	b = putString(b, 18, m.Tools)
 	b = putInts(b, 19, m.Input)
 	b = putInts(b, 20, m.Output)
 	b = putOptInt(b, 21, m.PromptBase)

@@ -2,6 +2,7 @@ package trajectory_test
 
 import (
 	"encoding/hex"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -37,11 +38,11 @@ func example() *trajectory.Trajectory {
 		},
 		Steps: []trajectory.Step{
 			{Index: 0, Kind: trajectory.KindModel, TraceID: "0af7651916cd43dd8448eb211c80319c", SpanID: "b7ad6b7169203331", StartedAt: 1, EndedAt: 2, Trainable: true,
-				Model: &trajectory.ModelCall{Provider: "openai", RequestModel: "m", Temperature: ptr(0.0), Seed: ptr(int64(-1)), Constrained: ptr(false),
+				Model: &trajectory.ModelCall{Provider: "openai", RequestModel: "m", Temperature: ptr(0.0), Seed: ptr(int64(-1)), Tools: `[{"name":"lookup"}]`, Constrained: ptr(false),
 					Input: []int32{0}, Output: []int32{1}, TokenIDs: []int32{1, 300, 70000}, Logprobs: []float32{-0.5, 0, float32(math.Inf(-1))}}},
 			{Index: 1, Parent: ptr(0), Kind: trajectory.KindTool, Tool: &trajectory.ToolRun{Name: "lookup", CallID: "call_1", Arguments: `{"order":12}`, Result: ptr("")}},
 			{Index: 2, Kind: trajectory.KindModel, Error: "timeout", Reasons: []trajectory.Reason{trajectory.ReasonFailed},
-				Model: &trajectory.ModelCall{Input: []int32{0, 1, 2}, Output: []int32{3}, PromptBase: ptr(int32(0))}},
+				Model: &trajectory.ModelCall{Input: []int32{0, 1, 2}, Output: []int32{3}, PromptBase: ptr(int32(0)), Tools: `[{"name":"lookup"}]`}},
 		},
 		Rewards: []trajectory.Reward{
 			{Step: -1, Name: "solved", Value: ptr(1.0), Source: "expr", RuleHash: "abc", Provisional: true, EvaluatedAt: 3},
@@ -147,6 +148,36 @@ func TestDecodeIgnoresUnknownFields(t *testing.T) {
 	got, err := trajectory.Decode(append(trajectory.Encode(example()), unknown...))
 	require.NoError(t, err)
 	assert.Equal(t, example(), got)
+}
+
+func TestToolDefinitionsAreWrittenOnce(t *testing.T) {
+	tr := &trajectory.Trajectory{ID: "a"}
+	for i := range 40 {
+		tools := strings.Repeat("x", 1000+i%2)
+		if i == 7 {
+			tools = ""
+		}
+		tr.Steps = append(tr.Steps, trajectory.Step{Index: i, Kind: trajectory.KindModel, Model: &trajectory.ModelCall{Tools: tools}})
+	}
+	b := trajectory.Encode(tr)
+	assert.Less(t, len(b), 3000)
+	got, err := trajectory.Decode(b)
+	require.NoError(t, err)
+	assert.Equal(t, tr, got)
+	assert.Equal(t, []int32{0, 1, 0, 1, 0, 1, 0, -1}, trajectory.ToolsSteps(tr.Steps)[:8])
+
+	_, err = trajectory.Decode([]byte("\x08\x01\x12\x01a\x7a\x06\x72\x04\xc8\x01\x00\x00"))
+	assert.Error(t, err)
+}
+
+func TestManyToolDefinitions(t *testing.T) {
+	tr := &trajectory.Trajectory{ID: "a"}
+	for i := range 60 {
+		tr.Steps = append(tr.Steps, trajectory.Step{Index: i, Kind: trajectory.KindModel, Model: &trajectory.ModelCall{Tools: fmt.Sprint("tools ", i%20)}})
+	}
+	got, err := trajectory.Decode(trajectory.Encode(tr))
+	require.NoError(t, err)
+	assert.Equal(t, tr, got)
 }
 
 func FuzzDecode(f *testing.F) {

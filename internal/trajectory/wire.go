@@ -146,6 +146,8 @@ type reader struct {
 	i   int // the next byte
 	n   int // the end of the message that is being read
 	err error
+
+	tools []toolsRef // to be resolved when all steps are read
 }
 
 func newReader(s string) *reader { return &reader{s: s, n: len(s)} }

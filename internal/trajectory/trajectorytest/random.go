@@ -47,6 +47,9 @@ func fixStep(r *rand.Rand, t *trajectory.Trajectory, i int) {
 		s.Model = &trajectory.ModelCall{}
 	}
 	m := s.Model
+	if r.IntN(2) == 0 {
+		m.Tools = `[{"name":"lookup"}]` // definitions repeat
+	}
 	m.Input, m.Output = indices(r, m.Input, len(t.Messages)), indices(r, m.Output, len(t.Messages))
 	if m.PromptBase != nil {
 		*m.PromptBase = int32(r.IntN(len(t.Steps)))

@@ -1,0 +1,244 @@
+package genai
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/tracegrad/tracegrad/internal/trajectory"
+)
+
+// flat collects messages that are flattened to one attribute a leaf, such as
+// llm.input_messages.3.message.tool_calls.0.tool_call.function.name.
+// Attributes come in any order; gaps in an index mean dropped attributes.
+type flat struct {
+	input, output  []flatMessage
+	tools          []string
+	prompt, choice string // text completions
+}
+
+// flatMessage is one message in the making. Unset indices stay zero.
+type flatMessage struct {
+	set      bool
+	role     string
+	content  string
+	name     string
+	callID   string
+	contents []flatContent
+	calls    []flatCall
+}
+
+type flatContent struct {
+	set             bool
+	kind, text, raw string
+	call            flatCall
+}
+
+type flatCall struct {
+	set           bool
+	id, name, arg string
+}
+
+// maxIndex bounds what a hostile index can allocate.
+const maxIndex = 100_000
+
+func (f *flat) reset() {
+	f.input, f.output, f.tools = f.input[:0], f.output[:0], f.tools[:0]
+	f.prompt, f.choice = "", ""
+}
+
+func (f *flat) any() bool { return len(f.input) > 0 || len(f.output) > 0 }
+
+// take files one attribute and says whether it was a message's.
+func (f *flat) take(k string, v pcommon.Value) bool {
+	rest := k[len("llm."):]
+	if r, ok := strings.CutPrefix(rest, "input_messages."); ok {
+		return fileMessage(&f.input, r, v)
+	}
+	if r, ok := strings.CutPrefix(rest, "output_messages."); ok {
+		return fileMessage(&f.output, r, v)
+	}
+	if r, ok := strings.CutPrefix(rest, "tools."); ok {
+		if i, leaf := index(r); leaf == "tool.json_schema" {
+			*grow(&f.tools, i) = v.AsString()
+			return true
+		}
+		return false
+	}
+	switch {
+	case strings.HasPrefix(rest, "prompts.0.") && strings.HasSuffix(rest, ".text"):
+		f.prompt = v.AsString()
+	case strings.HasPrefix(rest, "choices.0.") && strings.HasSuffix(rest, ".text"):
+		f.choice = v.AsString()
+	default:
+		return false
+	}
+	return true
+}
+
+// index splits "12.rest".
+func index(s string) (int, string) {
+	num, rest, _ := strings.Cut(s, ".")
+	i, err := strconv.Atoi(num)
+	if err != nil || i < 0 || i > maxIndex {
+		return -1, ""
+	}
+	return i, rest
+}
+
+// grow returns the i-th element, appending zero values up to it.
+func grow[T any](list *[]T, i int) *T {
+	var zero T
+	for len(*list) <= i {
+		*list = append(*list, zero)
+	}
+	return &(*list)[i]
+}
+
+func fileMessage(list *[]flatMessage, k string, v pcommon.Value) bool {
+	i, leaf := index(k)
+	leaf, ok := strings.CutPrefix(leaf, "message.")
+	if i < 0 || !ok {
+		return false
+	}
+	m := grow(list, i)
+	m.set = true
+	switch leaf {
+	case "role":
+		m.role = v.AsString()
+	case "content":
+		m.content = v.AsString()
+	case "name":
+		m.name = v.AsString()
+	case "tool_call_id":
+		m.callID = v.AsString()
+	default:
+		if r, ok := strings.CutPrefix(leaf, "tool_calls."); ok {
+			return fileCall(&m.calls, r, v)
+		}
+		if r, ok := strings.CutPrefix(leaf, "contents."); ok {
+			return fileContent(m, r, v)
+		}
+		return false
+	}
+	return true
+}
+
+func fileCall(list *[]flatCall, k string, v pcommon.Value) bool {
+	i, leaf := index(k)
+	if i < 0 {
+		return false
+	}
+	return grow(list, i).take(leaf, v)
+}
+
+func (c *flatCall) take(leaf string, v pcommon.Value) bool {
+	switch leaf {
+	case "tool_call.id":
+		c.id = v.AsString()
+	case "tool_call.function.name":
+		c.name = v.AsString()
+	case "tool_call.function.arguments":
+		c.arg = v.AsString()
+	default:
+		return false
+	}
+	c.set = true
+	return true
+}
+
+func fileContent(m *flatMessage, k string, v pcommon.Value) bool {
+	i, leaf := index(k)
+	if i < 0 {
+		return false
+	}
+	c := grow(&m.contents, i)
+	c.set = true
+	switch leaf {
+	case "message_content.type":
+		c.kind = v.AsString()
+	case "message_content.text":
+		c.text = v.AsString()
+	case "message_content.image.image.url", "message_content.audio.audio.url", "message_content.file.file.url":
+		c.raw = v.AsString()
+	default:
+		return c.call.take(leaf, v)
+	}
+	return true
+}
+
+// build turns the collected messages into messages. truncated is true where
+// an index is missing.
+func build(list []flatMessage) (out []*trajectory.Message, truncated bool) {
+	for i := range list {
+		if !list[i].set {
+			truncated = true
+			continue
+		}
+		m, cut := list[i].build()
+		truncated = truncated || cut
+		if m != nil {
+			out = append(out, m)
+		}
+	}
+	return out, truncated
+}
+
+func (f *flatMessage) build() (m *trajectory.Message, truncated bool) {
+	m = &trajectory.Message{Role: normalRole(f.role), Text: f.content, ToolCallID: f.callID, Name: f.name}
+	var text, reasoning []string
+	var parts []part
+	for _, c := range f.contents {
+		switch {
+		case !c.set:
+			truncated = true
+		case c.call.set:
+			m.ToolCalls = append(m.ToolCalls, c.call.build())
+		case c.kind == "reasoning" || c.kind == "thinking":
+			reasoning = append(reasoning, c.text)
+		case c.raw != "":
+			parts = append(parts, media(c.kind, "", c.raw))
+		case c.text != "":
+			text = append(text, c.text)
+		}
+	}
+	if m.Text == "" {
+		m.Text = strings.Join(text, "\n")
+	}
+	m.Reasoning = strings.Join(reasoning, "\n")
+	m.Parts = partsJSON(parts)
+	for _, c := range f.calls {
+		if !c.set {
+			truncated = true
+			continue
+		}
+		m.ToolCalls = append(m.ToolCalls, c.build())
+	}
+	if m.Role == trajectory.RoleAssistant && says(m) {
+		return m, truncated
+	}
+	if m.Role == "" && !says(m) {
+		return nil, truncated
+	}
+	return m, truncated
+}
+
+func (c *flatCall) build() trajectory.ToolCall {
+	return trajectory.ToolCall{ID: c.id, Name: c.name, Arguments: c.arg}
+}
+
+// says is false for a message without any content.
+func says(m *trajectory.Message) bool {
+	return m.Text != "" || m.Reasoning != "" || len(m.ToolCalls) > 0 || m.Parts != ""
+}
+
+// toolsJSON is the tool definitions as one JSON array.
+func (f *flat) toolsJSON() string {
+	defs := slices.DeleteFunc(slices.Clone(f.tools), func(s string) bool { return s == "" })
+	if len(defs) == 0 {
+		return ""
+	}
+	return "[" + strings.Join(defs, ",") + "]"
+}

@@ -1,0 +1,210 @@
+// Package genai turns one span of any GenAI dialect into the one shape that
+// trajectories are assembled from.
+//
+// [Decoder.Decode] is the arrow. It is table driven: every dialect is a file
+// with a table of attribute names and the fields that they fill. A span may
+// speak several dialects at once (dual writing is common), so fields are merged
+// one by one: of the names that fill a field the most exact one wins.
+//
+// Nothing is invented. What a span shows of a call is taken as it is; what it
+// replaced by a placeholder, cut or dropped is missing, with the reason.
+package genai
+
+import (
+	"strings"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracegrad/tracegrad/internal/trajectory"
+)
+
+// Options says which attributes matter beyond the dialects' own.
+type Options struct {
+	TaskKey    []string // attributes that name the task, the first present wins; looked up on span, then resource
+	Tenant     []string // attributes that name the tenant, likewise
+	Attributes []string // attributes kept on the trajectory
+}
+
+// Decoder decodes the spans of one trajectory. It remembers the messages that
+// it has parsed, because agents send their whole history with every call; a
+// decoder for each trajectory keeps that memory bounded by the trajectory.
+// It is not safe for concurrent use.
+type Decoder struct {
+	opt  Options
+	memo memo
+	r    reader
+}
+
+// NewDecoder returns a decoder without memory.
+func NewDecoder(opt Options) *Decoder { return &Decoder{opt: opt} }
+
+// Marked says whether a span carries a GenAI marker of any dialect. It looks at
+// names only and is cheap enough for every ordinary span.
+func Marked(span ptrace.Span) bool {
+	for k := range span.Attributes().All() {
+		if markedName(k) {
+			return true
+		}
+	}
+	return false
+}
+
+// markedName knows the prefixes that only GenAI instrumentations use.
+func markedName(k string) bool {
+	if len(k) < 4 {
+		return false
+	}
+	switch k[0] {
+	case 'g':
+		return strings.HasPrefix(k, "gen_ai.")
+	case 'o':
+		return strings.HasPrefix(k, "openinference.")
+	case 'a':
+		return strings.HasPrefix(k, "ai.") && (strings.HasPrefix(k, "ai.operationId") || strings.HasPrefix(k, "ai.prompt") ||
+			strings.HasPrefix(k, "ai.response") || strings.HasPrefix(k, "ai.toolCall") || strings.HasPrefix(k, "ai.telemetry")) ||
+			strings.HasPrefix(k, "agentlightning.")
+	case 'l':
+		return strings.HasPrefix(k, "llm.") || strings.HasPrefix(k, "langfuse.") || strings.HasPrefix(k, "langsmith.")
+	case 't':
+		return strings.HasPrefix(k, "traceloop.") || strings.HasPrefix(k, "tracegrad.")
+	}
+	return false
+}
+
+// Decode reads one span. The result shares strings with the span and keeps no
+// other reference to it. Spans without a GenAI role are structure: they keep
+// the tree whole and name no step.
+func (d *Decoder) Decode(res pcommon.Resource, _ pcommon.InstrumentationScope, span ptrace.Span) *trajectory.Span {
+	r := &d.r
+	r.reset()
+	held := d.memo.held
+	for k, v := range span.Attributes().All() {
+		r.take(k, v)
+	}
+	s := &trajectory.Span{
+		TraceID: trajectory.TraceID(span.TraceID()), SpanID: trajectory.SpanID(span.SpanID()), ParentID: trajectory.SpanID(span.ParentSpanID()),
+		Name: span.Name(), Start: int64(span.StartTimestamp()), End: int64(span.EndTimestamp()), //nolint:gosec // OTLP times fit until 2262
+		Remote:  remoteParent(span),
+		GenAI:   r.marked,
+		Dialect: r.dialects(),
+	}
+	s.Role = r.role(s.Name)
+	s.Error = failure(span, r)
+	d.identity(s, res, span)
+	switch s.Role {
+	case trajectory.RoleModelSpan:
+		d.call(s, span)
+	case trajectory.RoleToolSpan:
+		s.Tool = r.tool(s.Name)
+	case trajectory.RoleAgentSpan, trajectory.RoleOther:
+		if r.marked {
+			s.In, s.Out = d.spoken(r)
+		}
+	}
+	if s.Role != trajectory.RoleOther && (span.DroppedAttributesCount() > 0 || span.DroppedEventsCount() > 0) {
+		s.Missing = addReason(s.Missing, trajectory.ReasonDropped)
+	}
+	s.Facts = facts(span)
+	s.Size = 256 + d.memo.held - held + len(s.In) + len(s.Out) + len(s.Error)
+	if s.Tool != nil {
+		s.Size += len(s.Tool.Arguments)
+		if s.Tool.Result != nil {
+			s.Size += len(*s.Tool.Result)
+		}
+	}
+	return s
+}
+
+// remoteParent reads the OTLP flags: bit 8 says that bit 9 is known.
+func remoteParent(span ptrace.Span) bool { return span.Flags()&0x300 == 0x300 }
+
+// identity sets who and where: service, agent, user, session, task.
+func (d *Decoder) identity(s *trajectory.Span, res pcommon.Resource, span ptrace.Span) {
+	r := &d.r
+	attrs := res.Attributes()
+	if v, ok := attrs.Get("service.name"); ok {
+		s.Service = v.Str()
+	}
+	s.Conversation = r.text(fConversation)
+	s.User = r.text(fUser)
+	s.Agent = r.agent(s.Role, s.Name)
+	s.Rollout = r.text(fRollout)
+	for _, k := range []string{trajectory.AttrRolloutID, "agentlightning.rollout_id"} {
+		if v, ok := attrs.Get(k); ok && s.Rollout == "" {
+			s.Rollout = v.AsString()
+		}
+	}
+	s.TaskKey = lookup(d.opt.TaskKey, span, attrs)
+	s.Tenant = lookup(d.opt.Tenant, span, attrs)
+	for _, k := range d.opt.Attributes {
+		if v := lookup([]string{k}, span, attrs); v != "" {
+			if s.Attributes == nil {
+				s.Attributes = make(map[string]string, len(d.opt.Attributes))
+			}
+			s.Attributes[k] = v
+		}
+	}
+}
+
+func lookup(keys []string, span ptrace.Span, res pcommon.Map) string {
+	for _, k := range keys {
+		if v, ok := span.Attributes().Get(k); ok {
+			return v.AsString()
+		}
+		if v, ok := res.Get(k); ok {
+			return v.AsString()
+		}
+	}
+	return ""
+}
+
+// failure is the error text of a span: exception type and message where there
+// is an exception event, else the status message, else the error type.
+func failure(span ptrace.Span, r *reader) string {
+	if span.Status().Code() != ptrace.StatusCodeError && r.text(fErrorType) == "" {
+		return ""
+	}
+	message := span.Status().Message()
+	for i := range span.Events().Len() {
+		e := span.Events().At(i)
+		if e.Name() != "exception" {
+			continue
+		}
+		typ, text := attr(e.Attributes(), "exception.type"), attr(e.Attributes(), "exception.message")
+		switch {
+		case typ != "" && text != "" && !strings.HasPrefix(text, typ):
+			return typ + ": " + text
+		case text != "":
+			return text
+		case message == "":
+			message = typ
+		}
+	}
+	if message == "" {
+		message = r.text(fErrorType)
+	}
+	if message == "" {
+		message = "error"
+	}
+	return message
+}
+
+func attr(m pcommon.Map, k string) string {
+	if v, ok := m.Get(k); ok {
+		return v.AsString()
+	}
+	return ""
+}
+
+func addReason(list []trajectory.Reason, r trajectory.Reason) []trajectory.Reason {
+	if r == "" {
+		return list
+	}
+	for _, have := range list {
+		if have == r {
+			return list
+		}
+	}
+	return append(list, r)
+}

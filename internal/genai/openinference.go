@@ -1,0 +1,54 @@
+package genai
+
+import (
+	"strings"
+
+	"github.com/tracegrad/tracegrad/internal/trajectory"
+)
+
+// openInference is Arize's convention: messages are flattened to one attribute
+// a leaf (see flat.go), the raw request and response are repeated in
+// input.value and output.value.
+// https://github.com/Arize-ai/openinference/blob/main/spec/semantic_conventions.md
+var openInference = dialect{
+	name:    "openinference",
+	marker:  "openinference.span.kind",
+	indexed: "llm.",
+	rows: []row{
+		{"openinference.span.kind", fOIKind},
+		{"llm.provider", fProvider},
+		{"llm.system", fProvider},
+		{"llm.request.model_name", fRequestModel},
+		{"llm.response.model_name", fResponseModel},
+		{"llm.model_name", fResponseModel},
+		{"llm.finish_reason", fFinish},
+		{"llm.token_count.prompt", fInputTokens},
+		{"llm.token_count.completion", fOutputTokens},
+		{"llm.token_count.prompt_details.cache_read", fCachedTokens},
+		{"llm.invocation_parameters", fInvocation},
+		{"input.value", fValueIn},
+		{"output.value", fValueOut},
+		{"input.mime_type", fMimeIn},
+		{"output.mime_type", fMimeOut},
+		{"tool.name", fToolName},
+		{"tool.id", fToolCallID},
+		{"tool_call.id", fToolCallID},
+		{"tool.parameters", fToolParameters},
+		{"agent.name", fAgent},
+		{"metadata", fMetadata},
+	},
+}
+
+// openInferenceRole maps openinference.span.kind. Chains are structure: graph
+// nodes, runnables, workflows.
+func openInferenceRole(kind string) (trajectory.Role, bool) {
+	switch strings.ToUpper(kind) {
+	case "LLM":
+		return trajectory.RoleModelSpan, true
+	case "TOOL":
+		return trajectory.RoleToolSpan, true
+	case "AGENT":
+		return trajectory.RoleAgentSpan, true
+	}
+	return trajectory.RoleOther, true
+}

@@ -1,0 +1,266 @@
+package genai
+
+import (
+	"math"
+	"strconv"
+	"strings"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/tracegrad/tracegrad/internal/trajectory"
+)
+
+// field is what an attribute says, whatever the dialect calls it.
+type field uint8
+
+const (
+	fOperation      field = iota // semconv operation
+	fOIKind                      // OpenInference span kind
+	fVercelID                    // Vercel operation id
+	fProvider                    //
+	fRequestModel                //
+	fResponseModel               //
+	fAdapter                     //
+	fBundle                      //
+	fResponseID                  //
+	fFinish                      // string or list of strings, possibly JSON
+	fInputTokens                 //
+	fOutputTokens                //
+	fCachedTokens                //
+	fTemperature                 //
+	fTopP                        //
+	fTopK                        //
+	fMaxTokens                   //
+	fSeed                        //
+	fInvocation                  // JSON object of request parameters
+	fTools                       // JSON array of tool definitions, or a list of JSON objects
+	fSystem                      // JSON array of parts: instructions sent apart from the messages
+	fInputParts                  // JSON array of messages in semconv form
+	fOutputParts                 //
+	fVercelPrompt                // JSON array of messages in Vercel form
+	fVercelInput                 // JSON object of the outer call: system, prompt, messages
+	fVercelText                  //
+	fVercelReason                //
+	fVercelCalls                 // JSON array of tool calls
+	fVercelObject                // JSON text of a generated object
+	fValueIn                     // OpenInference input.value: text or JSON
+	fValueOut                    //
+	fMimeIn                      //
+	fMimeOut                     //
+	fToolName                    //
+	fToolCallID                  //
+	fToolArguments               //
+	fToolParameters              // OpenInference tool.parameters: arguments, or the schema
+	fToolResult                  //
+	fAgent                       //
+	fConversation                //
+	fUser                        //
+	fRollout                     //
+	fErrorType                   //
+	fMetadata                    // JSON object with session ids and the like
+	fPromptTokenIDs
+	fTokenIDs
+	fLogprobs
+	fLogprobsMode
+	fConstrained
+	fInjected
+	numFields
+)
+
+// row says that an attribute fills a field.
+type row struct {
+	name  string
+	field field
+}
+
+// dialect is one convention for GenAI spans.
+type dialect struct {
+	name    string
+	marker  string // the attribute that proves it
+	rows    []row
+	indexed string // prefix of flattened message attributes, "" = none
+}
+
+// dialects in order of preference: of two names that fill one field, the one
+// of the earlier dialect wins; within a dialect the earlier row wins.
+var dialects = []dialect{semconv, openInference, vercel}
+
+type entry struct {
+	field   field
+	rank    uint16
+	dialect uint8
+	marker  bool
+}
+
+var names = buildNames()
+
+func buildNames() map[string]entry {
+	m, rank := map[string]entry{}, uint16(1)
+	for d := range dialects {
+		for _, r := range dialects[d].rows {
+			if _, dup := m[r.name]; !dup {
+				m[r.name] = entry{field: r.field, rank: rank, dialect: uint8(d), marker: r.name == dialects[d].marker}
+			}
+			rank++
+		}
+	}
+	return m
+}
+
+// reader holds the fields of one span.
+type reader struct {
+	values [numFields]pcommon.Value
+	ranks  [numFields]uint16 // 0 = not set
+	spoken [8]bool           // dialects whose marker was seen
+	flat   flat              // flattened message attributes
+	marked bool
+}
+
+func (r *reader) reset() {
+	r.ranks = [numFields]uint16{}
+	r.spoken = [8]bool{}
+	r.flat.reset()
+	r.marked = false
+}
+
+// take files one attribute.
+func (r *reader) take(k string, v pcommon.Value) {
+	if !r.marked && markedName(k) {
+		r.marked = true
+	}
+	if strings.HasPrefix(k, "llm.") && r.flat.take(k, v) {
+		return
+	}
+	e, ok := names[k]
+	if !ok || blank(v) {
+		return
+	}
+	if e.marker {
+		r.spoken[e.dialect] = true
+	}
+	if have := r.ranks[e.field]; have == 0 || e.rank < have {
+		r.ranks[e.field], r.values[e.field] = e.rank, v
+	}
+}
+
+// blank values say nothing; the next dialect may say more.
+func blank(v pcommon.Value) bool {
+	switch v.Type() {
+	case pcommon.ValueTypeStr:
+		return v.Str() == ""
+	case pcommon.ValueTypeEmpty:
+		return true
+	case pcommon.ValueTypeSlice:
+		return v.Slice().Len() == 0
+	}
+	return false
+}
+
+func (r *reader) has(f field) bool { return r.ranks[f] != 0 }
+
+// text is the field as text; lists and maps as JSON.
+func (r *reader) text(f field) string {
+	if r.ranks[f] == 0 {
+		return ""
+	}
+	if v := r.values[f]; v.Type() == pcommon.ValueTypeStr {
+		return v.Str()
+	}
+	return r.values[f].AsString()
+}
+
+// integer and number accept numbers and numbers in text; anything else is
+// unknown.
+func (r *reader) integer(f field) *int64 {
+	n := r.number(f)
+	if n == nil || *n != math.Trunc(*n) || math.Abs(*n) > 1<<53 {
+		return nil
+	}
+	i := int64(*n)
+	return &i
+}
+
+func (r *reader) number(f field) *float64 {
+	if r.ranks[f] == 0 {
+		return nil
+	}
+	var n float64
+	switch v := r.values[f]; v.Type() {
+	case pcommon.ValueTypeInt:
+		n = float64(v.Int())
+	case pcommon.ValueTypeDouble:
+		n = v.Double()
+	case pcommon.ValueTypeStr:
+		x, err := strconv.ParseFloat(v.Str(), 64)
+		if err != nil {
+			return nil
+		}
+		n = x
+	default:
+		return nil
+	}
+	if math.IsNaN(n) || math.IsInf(n, 0) {
+		return nil
+	}
+	return &n
+}
+
+// dialects names the conventions that the span speaks, comma separated.
+func (r *reader) dialects() string {
+	out := ""
+	for d := range dialects {
+		if !r.spoken[d] {
+			continue
+		}
+		if out != "" {
+			out += ","
+		}
+		out += dialects[d].name
+	}
+	if out == "" && r.marked {
+		return "unknown"
+	}
+	return out
+}
+
+// role is what the span is to a trajectory. Exact kinds first; a span without
+// a known kind that shows a model's request or reply is a model call.
+func (r *reader) role(name string) trajectory.Role {
+	for _, kind := range []struct {
+		field field
+		of    func(string) (trajectory.Role, bool)
+	}{{fOperation, semconvRole}, {fOIKind, openInferenceRole}, {fVercelID, vercelRole}} {
+		if v := r.text(kind.field); v != "" {
+			if role, known := kind.of(v); known {
+				return role
+			}
+		}
+	}
+	if r.has(fOperation) || r.has(fOIKind) || r.has(fVercelID) {
+		return trajectory.RoleOther
+	}
+	switch {
+	case r.has(fToolName) && (r.has(fToolCallID) || r.has(fToolResult) || strings.HasPrefix(name, "execute_tool")):
+		return trajectory.RoleToolSpan
+	case r.has(fRequestModel) && (r.has(fOutputParts) || r.has(fInputParts) || r.has(fResponseID) || r.flat.any()):
+		return trajectory.RoleModelSpan
+	}
+	return trajectory.RoleOther
+}
+
+// agent is the agent that the span names.
+func (r *reader) agent(role trajectory.Role, span string) string {
+	if a := r.text(fAgent); a != "" {
+		return a
+	}
+	if role != trajectory.RoleAgentSpan {
+		return ""
+	}
+	if name, ok := strings.CutPrefix(span, "invoke_agent "); ok {
+		return name
+	}
+	if strings.EqualFold(r.text(fOIKind), "AGENT") {
+		return span
+	}
+	return ""
+}

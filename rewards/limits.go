@@ -1,0 +1,252 @@
+package rewards
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/checker/nature"
+	"github.com/expr-lang/expr/file"
+)
+
+// The cost of a rule is bounded by its form. With n the length of the longest
+// list (at most MaxListed, else the rule is null) and B the bytes of the
+// trajectory's text, one evaluation of all steps visits at most MaxNodes·n²
+// nodes and passes MaxNodes times over B:
+//
+//   - a layer is one run over a list: a predicate, or the steps for a rule with
+//     level: step. At most two lie within each other.
+//   - text is searched at most in the first layer, and there only the text of
+//     the element: matching the same long text again and again is refused.
+//   - nothing makes lists or texts grow: no ranges but short constant ones, no
+//     reduce, repeat, concat; few string additions and none inside predicates.
+const (
+	MaxLayers  = 2    // nested predicates; the steps of level: step count as one
+	MaxListed  = 1000 // steps or messages that a rule which reads lists can see
+	maxRange   = 1000
+	maxJoins   = 4
+	maxPattern = 512 // bytes of a regular expression
+)
+
+// searches are the functions and operators that read all of a text.
+var searches = []string{
+	"matches", "contains",
+	fnJSON, "indexOf", "lastIndexOf", "lower", "split", "trim", "trimPrefix", "trimSuffix", "upper",
+}
+
+// limiter checks one expression and finds out what it uses.
+type limiter struct {
+	level   Level
+	cache   *nature.Cache
+	vars    []variable // of let, in scope
+	layer   int
+	joins   int
+	uses    uses
+	problem *file.Error // the first one
+	fix     string
+}
+
+// variable is one that let declares; wide if its text is not the element's own.
+type variable struct {
+	name string
+	wide bool
+}
+
+func (l *limiter) fail(n ast.Node, fix, format string, args ...any) {
+	if l.problem == nil {
+		l.problem = &file.Error{Location: n.Location(), Message: fmt.Sprintf(format, args...)}
+		l.fix = fix
+	}
+}
+
+// walk checks n and everything below it.
+func (l *limiter) walk(n ast.Node) {
+	l.check(n)
+	switch n := n.(type) {
+	case *ast.PredicateNode:
+		if l.layer++; l.layer > MaxLayers {
+			l.fail(n, l.layerFix(), "predicates are nested too deeply")
+		}
+		l.walk(n.Node)
+		l.layer--
+		return
+	case *ast.VariableDeclaratorNode:
+		l.walk(n.Value)
+		l.vars = append(l.vars, variable{n.Name, l.wide(n.Value)})
+		l.walk(n.Expr)
+		l.vars = l.vars[:len(l.vars)-1]
+		return
+	case *ast.CallNode:
+		for _, a := range n.Arguments {
+			l.walk(a)
+		}
+		return
+	}
+	for _, c := range children(n) {
+		l.walk(*c)
+	}
+}
+
+func (l *limiter) layerFix() string {
+	if l.level == LevelStep {
+		return "a rule with level: step runs once per step, so it may hold one level of predicates: compute the rest with level: trajectory"
+	}
+	return fmt.Sprintf("at most %d may lie within each other: split the rule in two", MaxLayers)
+}
+
+func (l *limiter) check(n ast.Node) {
+	switch n := n.(type) {
+	case *ast.IdentifierNode:
+		if n.Value == "$env" {
+			l.fail(n, "name the fields instead", "$env cannot be used in rules")
+		}
+		l.uses |= usesOf(n.Value)
+	case *ast.StringNode:
+		l.uses |= usesOf(n.Value) // a field named by ["…"]
+	case *ast.MemberNode:
+		if _, named := n.Property.(*ast.StringNode); !named && n.Node.Nature().IsUnknown(l.cache) {
+			l.uses |= usesEverything // a field named at run time
+		}
+	case *ast.BuiltinNode:
+		l.builtin(n)
+	case *ast.CallNode:
+		l.call(n)
+	case *ast.BinaryNode:
+		l.binary(n)
+	}
+}
+
+func (l *limiter) builtin(n *ast.BuiltinNode) {
+	if !slices.Contains(allowed, n.Name) {
+		l.fail(n, "the functions are "+strings.Join(functionNames(), ", "), "function %s cannot be used in rules", n.Name)
+		return
+	}
+	if slices.Contains(searches, n.Name) && len(n.Arguments) > 0 {
+		l.search(n, n.Name, n.Arguments[0])
+	}
+}
+
+func (l *limiter) call(n *ast.CallNode) {
+	id, ok := n.Callee.(*ast.IdentifierNode)
+	if !ok || !isOurs(n) {
+		name := n.Callee.String()
+		l.fail(n, didYouMean(name, functionNames())+"the functions are "+strings.Join(functionNames(), ", "), "there is no function %s", name)
+		return
+	}
+	if len(n.Arguments) != 2 { // the state and the user's own
+		l.fail(n, fmt.Sprintf(`write %s(…) with one text`, id.Value), "%s takes one argument", id.Value)
+		return
+	}
+	if id.Value == fnJSON {
+		l.search(n, fnJSON, n.Arguments[1])
+		return
+	}
+	l.uses |= usesFacts
+	if _, constant := n.Arguments[1].(*ast.StringNode); !constant {
+		l.fail(n.Arguments[1], fmt.Sprintf(`write it out: %s("solved")`, id.Value), "the name of the %s must be a constant text", id.Value)
+	}
+}
+
+func (l *limiter) binary(n *ast.BinaryNode) {
+	switch n.Operator {
+	case "matches":
+		re, constant := n.Right.(*ast.StringNode)
+		if !constant {
+			l.fail(n.Right, "write the pattern as a constant text; contains compares with a computed one", "the regular expression is computed")
+		} else if len(re.Value) > maxPattern {
+			l.fail(n.Right, "", "the regular expression has more than %d bytes", maxPattern)
+		}
+		l.search(n, n.Operator, n.Left)
+	case "contains":
+		l.search(n, n.Operator, n.Left)
+	case "..":
+		l.rangeOf(n)
+	case "+":
+		l.join(n)
+	}
+}
+
+func (l *limiter) rangeOf(n *ast.BinaryNode) {
+	from, ok1 := constantInt(n.Left)
+	to, ok2 := constantInt(n.Right)
+	if !ok1 || !ok2 || to-from >= maxRange || from-to >= maxRange {
+		l.fail(n, fmt.Sprintf("use constants at most %d apart, or compare with >= and <=", maxRange), "the range has no fixed small size")
+	}
+}
+
+func constantInt(n ast.Node) (int, bool) {
+	switch n := n.(type) {
+	case *ast.IntegerNode:
+		return n.Value, n.Value < 1<<31 && n.Value > -1<<31
+	case *ast.UnaryNode:
+		v, ok := constantInt(n.Node)
+		if n.Operator == "-" {
+			v = -v
+		}
+		return v, ok && n.Operator != "!" && n.Operator != "not"
+	}
+	return 0, false
+}
+
+// join limits string additions: each can double a text.
+func (l *limiter) join(n *ast.BinaryNode) {
+	left, right := n.Left.Nature(), n.Right.Nature()
+	if !left.IsString() && !right.IsString() && !(left.IsUnknown(l.cache) && right.IsUnknown(l.cache)) {
+		return
+	}
+	if l.layer > 0 {
+		l.fail(n, "compare the parts, or say that they are numbers: float(a) + float(b)", "texts cannot be joined inside predicates")
+		return
+	}
+	if l.joins++; l.joins > maxJoins {
+		l.fail(n, "compare the parts instead", "more than %d texts are joined", maxJoins)
+	}
+}
+
+// search limits what reads all of a text, see the comment on limits.
+func (l *limiter) search(n ast.Node, what string, text ast.Node) {
+	layer := l.layer
+	if l.level == LevelStep {
+		layer++
+	}
+	heavy := what != "contains"
+	switch {
+	case layer >= MaxLayers:
+		fix := "search in an outer predicate, or compare with ==, startsWith or endsWith"
+		if l.level == LevelStep {
+			fix = "a rule with level: step runs once per step: search with level: trajectory, or compare with ==, startsWith or endsWith"
+		}
+		l.fail(n, fix, "%s would search texts once for every pair of elements", what)
+	case layer == 1 && heavy && l.wide(text):
+		fix := "search it once before the predicate: let found = …; any(tools, found && …)"
+		if l.level == LevelStep {
+			fix = "use a rule with level: trajectory"
+		}
+		l.fail(n, fix, "%s would search the same text again for every element", what)
+	}
+}
+
+// wide reports whether a text does not belong to the element at hand.
+func (l *limiter) wide(text ast.Node) bool {
+	wide, element := false, l.level == LevelStep && l.layer == 0
+	inspect(text, func(n ast.Node) {
+		switch n := n.(type) {
+		case *ast.PointerNode:
+			element = true
+		case *ast.IdentifierNode:
+			switch {
+			case n.Value == stateName, slices.Contains([]string{fnJSON, fnFeedback, fnEvaluation}, n.Value):
+			case slices.Contains(l.vars, variable{n.Value, true}):
+				wide = true
+			case slices.Contains(l.vars, variable{n.Value, false}):
+				element = true
+			case l.level == LevelTrajectory:
+				wide = true
+			case slices.Contains([]string{"input", "output", "trajectory", "steps", "tools", "messages"}, n.Value):
+				wide = true
+			}
+		}
+	})
+	return wide || !element
+}

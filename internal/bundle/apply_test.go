@@ -160,7 +160,9 @@ func FuzzApply(f *testing.F) {
 	})
 }
 
-func deep(body []byte) bool { return bytes.Count(body, []byte{'['})+bytes.Count(body, []byte{'{'}) > maxDepth }
+func deep(body []byte) bool {
+	return bytes.Count(body, []byte{'['})+bytes.Count(body, []byte{'{'}) > maxDepth
+}
 
 func requireOneInsertion(t *testing.T, in, out []byte) {
 	n := 0

@@ -56,9 +56,9 @@ func canonicalOf(t *testing.T, dir string) []byte {
 func TestCanonical(t *testing.T) {
 	for in, want := range map[string]string{
 		`{"b":1.0,"a":[-0.0,1e21,1e-7,123456789012345680000,0.1],"id":"x"}`: `{"a":[0,1e+21,1e-7,123456789012345680000,0.1],"b":1}`,
-		`{"é":1,"e":"\u00e9\u2028<\/>","\ud83d\ude00":2,"\ufb33":3}`:         "{\"e\":\"é\u2028</>\",\"é\":1,\"😀\":2,\"\ufb33\":3}",
-		`{"c":"\b\t\n\f\r\u0001\u001f\"\\"}`:                                  `{"c":"\b\t\n\f\r\u0001\u001f\"\\"}`,
-		`{ "n" : null , "t":true,"f":false, "o":{}, "l":[] }`:                 `{"f":false,"l":[],"n":null,"o":{},"t":true}`,
+		`{"é":1,"e":"\u00e9\u2028<\/>","\ud83d\ude00":2,"\ufb33":3}`:        "{\"e\":\"é\u2028</>\",\"é\":1,\"😀\":2,\"\ufb33\":3}",
+		`{"c":"\b\t\n\f\r\u0001\u001f\"\\"}`:                                `{"c":"\b\t\n\f\r\u0001\u001f\"\\"}`,
+		`{ "n" : null , "t":true,"f":false, "o":{}, "l":[] }`:               `{"f":false,"l":[],"n":null,"o":{},"t":true}`,
 	} {
 		got, err := canonicalManifest([]byte(in))
 		require.NoError(t, err, in)

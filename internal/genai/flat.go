@@ -195,7 +195,9 @@ func (f *flatMessage) build() (m *trajectory.Message, truncated bool) {
 		case !c.set:
 			truncated = true
 		case c.call.set:
-			m.ToolCalls = append(m.ToolCalls, c.call.build())
+			if len(f.calls) == 0 { // else they are listed a second time
+				m.ToolCalls = append(m.ToolCalls, c.call.build())
+			}
 		case c.kind == "reasoning" || c.kind == "thinking":
 			reasoning = append(reasoning, c.text)
 		case c.raw != "":

@@ -129,6 +129,7 @@ func (d *Decoder) identity(s *trajectory.Span, res pcommon.Resource, span ptrace
 	s.Conversation = r.text(fConversation)
 	s.User = r.text(fUser)
 	s.Agent = r.agent(s.Role, s.Name)
+	r.metadata(s)
 	s.Rollout = r.text(fRollout)
 	for _, k := range []string{trajectory.AttrRolloutID, "agentlightning.rollout_id"} {
 		if v, ok := attrs.Get(k); ok && s.Rollout == "" {
@@ -159,6 +160,10 @@ func lookup(keys []string, span ptrace.Span, res pcommon.Map) string {
 	return ""
 }
 
+// handover is the exception by which LangGraph passes control to the parent
+// graph: no failure.
+const handover = "ParentCommand"
+
 // failure is the error text of a span: exception type and message where there
 // is an exception event, else the status message, else the error type.
 func failure(span ptrace.Span, r *reader) string {
@@ -173,6 +178,8 @@ func failure(span ptrace.Span, r *reader) string {
 		}
 		typ, text := attr(e.Attributes(), "exception.type"), attr(e.Attributes(), "exception.message")
 		switch {
+		case strings.Contains(typ, handover) || strings.Contains(text, handover):
+			return ""
 		case typ != "" && text != "" && !strings.HasPrefix(text, typ):
 			return typ + ": " + text
 		case text != "":
@@ -180,6 +187,9 @@ func failure(span ptrace.Span, r *reader) string {
 		case message == "":
 			message = typ
 		}
+	}
+	if strings.Contains(message, handover) {
+		return ""
 	}
 	if message == "" {
 		message = r.text(fErrorType)

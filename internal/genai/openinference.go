@@ -3,6 +3,8 @@ package genai
 import (
 	"strings"
 
+	"github.com/tidwall/gjson"
+
 	"github.com/tracegrad/tracegrad/internal/trajectory"
 )
 
@@ -51,4 +53,34 @@ func openInferenceRole(kind string) (trajectory.Role, bool) {
 		return trajectory.RoleAgentSpan, true
 	}
 	return trajectory.RoleOther, true
+}
+
+// metadata reads what frameworks put into the JSON of the metadata attribute:
+// session ids, and the agent that a LangGraph node belongs to.
+func (r *reader) metadata(s *trajectory.Span) {
+	raw := r.text(fMetadata)
+	if !strings.HasPrefix(raw, "{") || !gjson.Valid(raw) {
+		return
+	}
+	v := gjson.Parse(raw)
+	if s.Conversation == "" {
+		s.Conversation = first(v, "session_id", "thread_id", "conversation_id").String()
+	}
+	if s.User == "" {
+		s.User = v.Get("user_id").String()
+	}
+	if s.Agent != "" || !v.Get("ls_integration").Exists() {
+		return
+	}
+	s.Agent = v.Get("lc_agent_name").String()
+	// A graph inside a graph: the outer node is the agent.
+	if ns := v.Get("langgraph_checkpoint_ns").String(); s.Agent == "" && strings.Contains(ns, "|") {
+		s.Agent, _, _ = strings.Cut(ns, ":")
+	}
+	if s.ParentID == (trajectory.SpanID{}) && s.Role == trajectory.RoleOther {
+		s.Role = trajectory.RoleAgentSpan // the graph itself
+		if s.Agent == "" && s.Name != "LangGraph" {
+			s.Agent = s.Name
+		}
+	}
 }

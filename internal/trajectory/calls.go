@@ -33,7 +33,7 @@ func (t *tree) modelCalls() []int {
 		out = append(out, i)
 	}
 	slices.Reverse(out)
-	return t.dropTwins(out)
+	return t.dropEmpty(t.dropTwins(out))
 }
 
 // unwrap merges a wrapper into the inner call that it shows. It returns false
@@ -143,6 +143,54 @@ func merged(s, o *Span) *Span {
 	}
 	return &m
 }
+
+// dropEmpty removes model spans that are no call of their own: a span that
+// shows a prompt and nothing of an answer, where the next call of the same
+// parent shows the same prompt with the answer (a streamed call that is
+// reported when it starts and when it ends), and spans that show nothing at all
+// beside calls that do (helpers that an instrumentation wraps too).
+func (t *tree) dropEmpty(calls []int) []int {
+	some := slices.ContainsFunc(calls, func(i int) bool { return shows(t.spans[i]) })
+	var out []int
+	for k, i := range calls {
+		s := t.spans[i]
+		switch {
+		case answers(s) || s.Error != "":
+		case emptyCall(s.Call) && some:
+			continue
+		default:
+			if j := t.sequel(calls[k+1:], i); j >= 0 {
+				whole := *merged(t.spans[j], s)
+				whole.Start = s.Start
+				t.spans[j] = &whole
+				continue
+			}
+		}
+		out = append(out, i)
+	}
+	return out
+}
+
+// sequel is the next call of the same parent, when it shows the same prompt.
+func (t *tree) sequel(later []int, i int) int {
+	for _, j := range later {
+		if t.parent[j] == t.parent[i] {
+			if sameCall(t.spans[i].Call, t.spans[j].Call) && t.spans[j].Start >= t.spans[i].Start && t.spans[j].Error == "" {
+				return j
+			}
+			return -1
+		}
+	}
+	return -1
+}
+
+// answers says whether a span shows any trace of an answer.
+func answers(s *Span) bool {
+	c := s.Call
+	return c != nil && (len(c.Reply) > 0 || c.ResponseID != "" || c.FinishReason != "" || c.OutputTokens != nil)
+}
+
+func shows(s *Span) bool { return answers(s) || !emptyCall(s.Call) }
 
 func joinDialects(a, b string) string {
 	if a == "" {

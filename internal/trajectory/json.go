@@ -4,8 +4,53 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"reflect"
 	"strings"
 )
+
+// sameJSON says whether two JSON texts hold the same value; texts that are not
+// JSON are compared as they are.
+func sameJSON(a, b string) bool {
+	if a == b {
+		return true
+	}
+	var x, y any
+	if json.Unmarshal([]byte(a), &x) != nil || json.Unmarshal([]byte(b), &y) != nil {
+		return strings.TrimSpace(a) == strings.TrimSpace(b)
+	}
+	return reflect.DeepEqual(x, y)
+}
+
+// holdsJSON says whether the JSON text a is the value b or has it inside:
+// frameworks wrap the arguments that the model wrote ({"kwargs": {…}}). An
+// empty object inside proves nothing.
+func holdsJSON(a, b string) bool {
+	if a == b {
+		return true
+	}
+	var x, y any
+	if json.Unmarshal([]byte(a), &x) != nil || json.Unmarshal([]byte(b), &y) != nil {
+		return strings.TrimSpace(a) == strings.TrimSpace(b)
+	}
+	if o, ok := y.(map[string]any); ok && len(o) == 0 {
+		return reflect.DeepEqual(x, y)
+	}
+	return holds(x, y, 4)
+}
+
+func holds(x, y any, depth int) bool {
+	if reflect.DeepEqual(x, y) {
+		return true
+	}
+	if o, ok := x.(map[string]any); ok && depth > 0 {
+		for _, v := range o {
+			if holds(v, y, depth-1) {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 // values counts the JSON values that s is made of; -1 when it is not JSON.
 // Merged parallel tool calls have two or more: {"a":1}{"b":2}.

@@ -160,8 +160,8 @@ func repaired(reply, echo []*Message) []*Message {
 }
 
 // lossyCalls says whether the echo shows tool calls better than the reply:
-// more of them, ids that are missing, arguments that are not JSON in the reply
-// but are in the echo.
+// more of them, ids or arguments that are missing, arguments of several calls
+// run together.
 func lossyCalls(calls, echo []ToolCall) bool {
 	if len(echo) != len(calls) {
 		return len(echo) > len(calls)
@@ -173,8 +173,8 @@ func lossyCalls(calls, echo []ToolCall) bool {
 			return true
 		case c.Arguments == "" && e.Arguments != "":
 			return true
-		case values(c.Arguments) != 1 && values(e.Arguments) == 1:
-			return true
+		case values(c.Arguments) > 1 && values(e.Arguments) == 1:
+			return true // merged; arguments that are no JSON at all are the model's own
 		}
 	}
 	return false

@@ -72,7 +72,7 @@ func (b *builder) output(root *Span, nodes []*node) string {
 	if root != nil {
 		said = strings.TrimSpace(root.Out)
 	}
-	answer, open := "", false
+	answer, open, rest := "", false, said
 	for _, n := range nodes {
 		if n.call == nil {
 			continue
@@ -81,12 +81,16 @@ func (b *builder) output(root *Span, nodes []*node) string {
 		if text != "" && text == said {
 			return text
 		}
+		rest = strings.Replace(rest, text, "", 1)
 		switch {
 		case len(calls) > 0:
 			open = true // the run went on or was cut here
 		case text != "":
 			answer, open = text, false
 		}
+	}
+	if strings.TrimSpace(rest) == "" && said != "" {
+		return said // the framework returned all that the model said, joined
 	}
 	if open || answer == "" {
 		// The last thing that the model did was to ask for a tool: only the

@@ -1,9 +1,7 @@
 package trajectory
 
 import (
-	"encoding/json"
 	"hash/maphash"
-	"reflect"
 	"strings"
 )
 
@@ -212,17 +210,4 @@ func anyNamed(calls []ToolCall, name string) bool {
 		}
 	}
 	return false
-}
-
-// sameJSON says whether two JSON texts hold the same value; texts that are not
-// JSON are compared as they are.
-func sameJSON(a, b string) bool {
-	if a == b {
-		return true
-	}
-	var x, y any
-	if json.Unmarshal([]byte(a), &x) != nil || json.Unmarshal([]byte(b), &y) != nil {
-		return strings.TrimSpace(a) == strings.TrimSpace(b)
-	}
-	return reflect.DeepEqual(x, y)
 }

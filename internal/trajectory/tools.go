@@ -49,10 +49,10 @@ func (r *node) adopt(c *ToolCall, result *Message) {
 	if r.tool.CallID == "" {
 		r.tool.CallID = c.ID
 	}
-	if c.Arguments != "" && (r.tool.Arguments == "" || sameJSON(r.tool.Arguments, c.Arguments)) {
+	if c.Arguments != "" && (r.tool.Arguments == "" || hands(c.Name) || holdsJSON(r.tool.Arguments, c.Arguments)) {
 		r.tool.Arguments = c.Arguments
 	}
-	if r.tool.Name == "" {
+	if r.tool.Name == "" || c.Name != "" && sameName(r.tool.Name, c.Name) {
 		r.tool.Name = c.Name
 	}
 	if result != nil && (result.Text != "" || result.Parts != "") {
@@ -146,8 +146,8 @@ func (b *builder) search(n *node, c *ToolCall, claimed map[*node]bool) *node {
 		if t.tool.CallID != "" && c.ID != "" && t.tool.CallID == c.ID {
 			return t
 		}
-		exact := t.tool.Arguments != "" && sameJSON(t.tool.Arguments, c.Arguments)
-		if !exact && t.tool.Arguments != "" {
+		exact := t.tool.Arguments != "" && holdsJSON(t.tool.Arguments, c.Arguments)
+		if !exact && t.tool.Arguments != "" && !hands(c.Name) {
 			continue
 		}
 		if best == nil || exact && !bestExact || exact == bestExact && closer(n, t, best) {
@@ -166,7 +166,9 @@ func closer(n, t, than *node) bool {
 }
 
 // sameName compares tool names; frameworks prefix the server or plugin
-// (mcp__shop__get_weather, shop-get_weather, shop.get_weather).
+// (mcp__shop__get_weather, shop-get_weather, shop.get_weather), add the method
+// (get_weather.__call__), and have words of their own for handing over to
+// another agent (transfer_to_x, handoff to x).
 func sameName(a, b string) bool {
 	if a == b {
 		return true
@@ -175,10 +177,33 @@ func sameName(a, b string) bool {
 	if len(a) < len(b) {
 		a, b = b, a
 	}
-	return a == b || b != "" && strings.HasSuffix(a, "_"+b)
+	if a == b || b != "" && strings.HasSuffix(a, "_"+b) {
+		return true
+	}
+	to, ok := handover(a)
+	other, both := handover(b)
+	return ok && both && to == other
+}
+
+// hands says whether a tool call hands over to another agent. Frameworks show
+// such a run with arguments of their own.
+func hands(name string) bool {
+	_, ok := handover(plainName(name))
+	return ok
+}
+
+// handover is the agent that a tool name hands over to.
+func handover(name string) (string, bool) {
+	for _, prefix := range []string{"transfer_to_", "handoff_to_", "handover_to_", "delegate_to_", "handoff_"} {
+		if to, ok := strings.CutPrefix(name, prefix); ok && to != "" {
+			return to, true
+		}
+	}
+	return "", false
 }
 
 func plainName(s string) string {
+	s = strings.TrimSuffix(s, ".__call__")
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':

@@ -1,0 +1,72 @@
+# tracegrad: make help lists the targets.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+GOLANGCI_LINT_VERSION := v2.15.0
+CAPTURES              ?= testdata/captures
+OUT                   ?= .cache/grade
+
+##@ Use
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} \
+		/^##@/ {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: bin/tracegrad-collector bin/tracegrad ## Build bin/tracegrad-collector (static) and bin/tracegrad
+
+.PHONY: bin/tracegrad-collector
+bin/tracegrad-collector:
+	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -tags grpcnotrace -o $@ ./distro
+
+.PHONY: bin/tracegrad
+bin/tracegrad:
+	CGO_ENABLED=1 go build -trimpath -o $@ ./trainer/cmd/tracegrad
+
+.PHONY: demo
+demo: build ## Send real traces through the whole path, into ./demo (about a minute)
+	go run ./examples/quickstart
+
+##@ Check
+
+.PHONY: test
+test: ## Run the Go tests, those of the concurrent cores with the race detector
+	go test ./...
+	go test -race $(RACE)
+
+.PHONY: lint
+lint: bin/golangci-lint ## Run golangci-lint, and ruff where there is Python outside testdata
+	bin/golangci-lint run
+	@if git ls-files '*.py' ':!testdata' ':!*/testdata' | grep -q .; then \
+		$(MAKE) --no-print-directory .cache/lint-venv/ready && \
+		.cache/lint-venv/bin/ruff check --exclude testdata . ; \
+	else echo 'ruff: no Python outside testdata'; fi
+
+bin/golangci-lint: Makefile
+	GOBIN=$(CURDIR)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+	@touch $@
+
+.PHONY: grade
+grade: build .cache/grade-venv/ready ## Compare datasets with captures' ground truth [CAPTURES=dir OUT=dir SHUFFLE=seed]
+	go run ./internal/cmd/grade -captures '$(CAPTURES)' -out '$(OUT)' $(if $(SHUFFLE),-shuffle '$(SHUFFLE)') -python .cache/grade-venv/bin/python
+
+.cache/grade-venv/ready: testdata/grade/requirements.txt
+.cache/lint-venv/ready: .ci/ruff-requirements.txt
+.cache/%-venv/ready:
+	python3 -m venv --clear $(@D) || { echo 'python3 -m venv failed: install the venv module (Debian: python3-venv)' >&2; exit 1; }
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r $<
+	@touch $@
+
+##@ Develop
+
+.PHONY: generate
+generate: ## Write generated code and docs anew: metadata, distro, docs/cli.md
+	go generate ./receiver/... ./processor/... ./exporter/... ./trainer/...
+	go tool builder --config builder-config.yaml --skip-get-modules --skip-compilation
+	gofmt -w distro
+
+.PHONY: clean
+clean: ## Remove what the other targets wrote
+	rm -rf bin demo runs .cache

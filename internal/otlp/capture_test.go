@@ -108,7 +108,8 @@ func TestALineBeyondTheCapIsSkipped(t *testing.T) {
 
 func TestAConsumerMayStopEarly(t *testing.T) {
 	n := 0
-	for range Files(capture, capture) {
+	for _, err := range Files(capture, capture) {
+		require.NoError(t, err)
 		if n++; n == 3 {
 			break
 		}

@@ -44,6 +44,7 @@ type endpoint struct {
 }
 
 func serve(t *testing.T, answer func(n int, w http.ResponseWriter, r *http.Request) bool) *endpoint {
+	t.Helper()
 	e := &endpoint{answer: answer}
 	e.Server = httptest.NewServer(e)
 	t.Cleanup(e.Close)

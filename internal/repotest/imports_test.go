@@ -1,0 +1,143 @@
+package repotest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// A room is a folder whose packages share one rule. The longest matching
+// folder decides.
+type room struct {
+	folder  string
+	imports []string // folders of ours it may import, besides its own
+	std     bool     // nothing beyond the standard library and imports
+	pdata   bool     // may touch the Collector's packages
+}
+
+var nouns = []string{"internal/trajectory", "internal/genai", "internal/dataset", "rewards"}
+
+// rooms is the direction of imports: trajectory ← {genai, rewards, dataset} ←
+// components and trainer; bundle ← {gateway, trainer}; components ← distro.
+// Components never import each other.
+var rooms = []room{
+	{folder: "internal/trajectory", std: true},
+	{folder: "internal/genai", imports: []string{"internal/trajectory"}, pdata: true},
+	{folder: "internal/dataset", imports: []string{"internal/trajectory"}},
+	{folder: "internal/bundle"},
+	{folder: "internal/otlp", pdata: true},
+	{folder: "internal/localcollector"},
+	{folder: "internal/cmd", imports: []string{"internal/otlp", "internal/localcollector"}},
+	{folder: "internal/repotest"},
+	{folder: "rewards", imports: []string{"internal/trajectory"}},
+	{folder: "receiver", imports: append([]string{"internal/bundle"}, nouns...), pdata: true},
+	{folder: "processor", imports: nouns, pdata: true},
+	{folder: "exporter", imports: nouns, pdata: true},
+	{folder: "trainer", imports: append([]string{"internal/bundle", "internal/otlp", "examples"}, nouns...)},
+	{folder: "trainer/grpo", std: true},
+	{folder: "distro", imports: []string{"receiver", "processor", "exporter"}, pdata: true},
+	{folder: "examples", imports: []string{"internal/otlp", "internal/localcollector", "internal/bundle"}},
+}
+
+func TestImportsRunOneWay(t *testing.T) {
+	for _, p := range allPackages(t) {
+		r, ok := roomOf(p.path())
+		if !assert.True(t, ok, "%s lies in no room: add it to rooms, or move it", p.path()) {
+			continue
+		}
+		for _, imported := range p.Imports {
+			assert.NoError(t, r.allows(p.path(), imported))
+		}
+	}
+}
+
+func TestTheRulesBite(t *testing.T) {
+	for _, c := range []struct{ from, to string }{
+		{"internal/trajectory", module + "/internal/genai"},
+		{"internal/trajectory", "github.com/stretchr/testify/assert"},
+		{"processor/trajectoryprocessor", module + "/exporter/parquetexporter"},
+		{"processor/trajectoryprocessor", module + "/trainer/grpo"},
+		{"rewards", "go.opentelemetry.io/collector/pdata/ptrace"},
+		{"trainer", module + "/processor/trajectoryprocessor"},
+		{"trainer/query", "go.opentelemetry.io/collector/component"},
+		{"trainer/grpo", module + "/internal/trajectory"},
+		{"internal/bundle", module + "/trainer"},
+		{"distro", module + "/trainer"},
+	} {
+		r, ok := roomOf(c.from)
+		require.True(t, ok, c.from)
+		assert.Error(t, r.allows(c.from, c.to), "%s → %s", c.from, c.to)
+	}
+	r, _ := roomOf("receiver/feedbackreceiver")
+	assert.NoError(t, r.allows("receiver/feedbackreceiver", module+"/receiver/feedbackreceiver/internal/metadata"))
+}
+
+// TestTheCollectorIsStatic: the collector is built without cgo, and the
+// trainer without the collector.
+func TestTheCollectorIsStatic(t *testing.T) {
+	for _, p := range allPackages(t) {
+		banned := []string(nil)
+		switch {
+		case p.path() == "distro":
+			banned = []string{"github.com/duckdb/", "github.com/marcboeker/go-duckdb", module + "/trainer"}
+		case within("trainer", p.path()):
+			banned = []string{"go.opentelemetry.io/collector/component", "github.com/open-telemetry/opentelemetry-collector-contrib/", module + "/receiver", module + "/processor", module + "/exporter"}
+		}
+		for _, dep := range p.Deps {
+			for _, ban := range banned {
+				assert.False(t, strings.HasPrefix(dep, ban), "%s reaches %s", p.path(), dep)
+			}
+		}
+	}
+}
+
+func roomOf(path string) (room, bool) {
+	var found room
+	for _, r := range rooms {
+		if within(r.folder, path) && len(r.folder) > len(found.folder) {
+			found = r
+		}
+	}
+	return found, found.folder != ""
+}
+
+func (r room) allows(from, imported string) error {
+	if ours, ok := strings.CutPrefix(imported, module+"/"); ok {
+		if within(unit(from), ours) || slices.ContainsFunc(r.imports, func(f string) bool { return within(f, ours) }) {
+			return nil
+		}
+		return fmt.Errorf("%s must not import %s: see the rooms in imports_test.go", from, ours)
+	}
+	first, _, _ := strings.Cut(imported, "/")
+	external := strings.Contains(first, ".")
+	switch {
+	case r.std && external:
+		return fmt.Errorf("%s must know the standard library only, not %s", from, imported)
+	case !r.pdata && (strings.HasPrefix(imported, "go.opentelemetry.io/collector/") || strings.HasPrefix(imported, "github.com/open-telemetry/")):
+		return fmt.Errorf("%s must not touch the Collector's packages (%s): that is for internal/genai, internal/otlp and the components", from, imported)
+	}
+	return nil
+}
+
+// unit is the tree whose packages may import each other: one component, or the
+// room's folder.
+func unit(path string) string {
+	parts := strings.Split(path, "/")
+	switch parts[0] {
+	case "receiver", "processor", "exporter", "internal":
+		return strings.Join(parts[:min(2, len(parts))], "/")
+	}
+	if within("trainer/grpo", path) {
+		return "trainer/grpo"
+	}
+	return parts[0]
+}
+
+// within reports whether path is folder or lies in it.
+func within(folder, path string) bool {
+	return path == folder || strings.HasPrefix(path, folder+"/")
+}

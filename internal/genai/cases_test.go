@@ -1,0 +1,194 @@
+package genai_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/txtar"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracegrad/tracegrad/internal/genai"
+	"github.com/tracegrad/tracegrad/internal/trajectory"
+)
+
+// TestCases decodes one span a case. A case is a txtar file: the comment says
+// what it is about, `span.json` holds {name, attributes, events, status,
+// dropped}, `want` what the decoder read.
+func TestCases(t *testing.T) {
+	files, err := filepath.Glob("testdata/cases/*.txtar")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			a, err := txtar.ParseFile(file)
+			require.NoError(t, err)
+			require.NotEmpty(t, strings.TrimSpace(string(a.Comment)), "say what the case is about")
+			var in spanCase
+			require.NoError(t, json.Unmarshal(a.Files[0].Data, &in))
+			res, span := in.build(t)
+			got := dump(genai.NewDecoder(genai.Options{TaskKey: []string{"task"}, Attributes: []string{"region"}}).Decode(res, pcommon.NewInstrumentationScope(), span))
+			if *update {
+				a.Files = []txtar.File{a.Files[0], {Name: "want", Data: []byte(got)}}
+				require.NoError(t, os.WriteFile(file, txtar.Format(a), 0o600))
+			}
+			require.Len(t, a.Files, 2)
+			assert.Equal(t, string(a.Files[1].Data), got)
+			assert.Equal(t, in.Marked == nil || *in.Marked, genai.Marked(span))
+		})
+	}
+}
+
+type spanCase struct {
+	Name       string
+	Attributes map[string]any
+	Resource   map[string]any
+	Events     []struct {
+		Name       string
+		Attributes map[string]any
+	}
+	Status  *string // error status with this message
+	Dropped uint32
+	Marked  *bool
+}
+
+func (c *spanCase) build(t *testing.T) (pcommon.Resource, ptrace.Span) {
+	t.Helper()
+	res, span := pcommon.NewResource(), ptrace.NewSpan()
+	require.NoError(t, res.Attributes().FromRaw(c.Resource))
+	span.SetName(c.Name)
+	span.SetTraceID(pcommon.TraceID{1})
+	span.SetSpanID(pcommon.SpanID{2})
+	require.NoError(t, span.Attributes().FromRaw(c.Attributes))
+	for _, e := range c.Events {
+		ev := span.Events().AppendEmpty()
+		ev.SetName(e.Name)
+		require.NoError(t, ev.Attributes().FromRaw(e.Attributes))
+	}
+	if c.Status != nil {
+		span.Status().SetCode(ptrace.StatusCodeError)
+		span.Status().SetMessage(*c.Status)
+	}
+	span.SetDroppedAttributesCount(c.Dropped)
+	return res, span
+}
+
+// dump shows what was read, one line a fact, nothing for what is unknown.
+func dump(s *trajectory.Span) string {
+	var b strings.Builder
+	line := func(k string, v any) {
+		if text := fmt.Sprint(v); text != "" && text != "[]" && text != "<nil>" && text != "map[]" {
+			fmt.Fprintf(&b, "%s: %s\n", k, strings.ReplaceAll(text, "\n", "\\n"))
+		}
+	}
+	line("role", [...]string{"other", "agent", "model", "tool"}[s.Role])
+	line("dialect", s.Dialect)
+	line("service", s.Service)
+	line("agent", s.Agent)
+	line("conversation", s.Conversation)
+	line("user", s.User)
+	line("rollout", s.Rollout)
+	line("task", s.TaskKey)
+	line("attributes", s.Attributes)
+	line("error", s.Error)
+	line("missing", s.Missing)
+	line("in", s.In)
+	line("out", s.Out)
+	if s.Tool != nil {
+		line("tool", s.Tool.Name)
+		line("call id", s.Tool.CallID)
+		line("arguments", s.Tool.Arguments)
+		line("result", text(s.Tool.Result))
+	}
+	if c := s.Call; c != nil {
+		raw, _ := json.Marshal(c.ModelCall)
+		var fields map[string]any
+		_ = json.Unmarshal(raw, &fields)
+		keys := make([]string, 0, len(fields))
+		for k := range fields {
+			keys = append(keys, k)
+		}
+		sort.Strings(keys)
+		for _, k := range keys {
+			line("  "+k, fields[k])
+		}
+		for _, m := range c.Prompt {
+			line("prompt", describe(m))
+		}
+		for _, m := range c.Reply {
+			line("reply", describe(m))
+		}
+	}
+	for _, f := range s.Facts {
+		line("fact", fmt.Sprintf("%s=%s %s %s", f.Name, text(f.Value), f.Label, f.Explanation))
+	}
+	return b.String()
+}
+
+func text[T any](p *T) string {
+	if p == nil {
+		return ""
+	}
+	return fmt.Sprint(*p)
+}
+
+func describe(m *trajectory.Message) string {
+	out := m.Role + " " + m.Text
+	if m.Reasoning != "" {
+		out += " reasoning=" + m.Reasoning
+	}
+	for _, c := range m.ToolCalls {
+		out += fmt.Sprintf(" %s(%s)#%s", c.Name, c.Arguments, c.ID)
+	}
+	if m.ToolCallID != "" {
+		out += " answers #" + m.ToolCallID
+	}
+	if m.Parts != "" {
+		out += " parts=" + m.Parts
+	}
+	return out
+}
+
+// FuzzDecode: no attributes, however broken, may panic the decoder or make it
+// invent a role for a span without markers.
+func FuzzDecode(f *testing.F) {
+	files, _ := filepath.Glob("testdata/cases/*.txtar")
+	for _, file := range files {
+		if a, err := txtar.ParseFile(file); err == nil {
+			var c spanCase
+			if json.Unmarshal(a.Files[0].Data, &c) == nil {
+				for k, v := range c.Attributes {
+					f.Add(k, fmt.Sprint(v), "gen_ai.operation.name", "chat")
+				}
+			}
+		}
+	}
+	for _, raw := range []string{"[", "[]", `[{"role":"user","parts":[{"type":"text"`, `"[{\"role\":1}]"`, `[1,"a",null,{}]`, `{"messages":[[]]}`} {
+		f.Add("gen_ai.input.messages", raw, "gen_ai.operation.name", "chat")
+		f.Add("ai.prompt.messages", raw, "ai.operationId", "ai.generateText.doGenerate")
+		f.Add("input.value", raw, "openinference.span.kind", "LLM")
+	}
+	f.Add("llm.input_messages.99999999999.message.role", "user", "openinference.span.kind", "LLM")
+	f.Fuzz(func(t *testing.T, k, v, markerKey, marker string) {
+		span := ptrace.NewSpan()
+		span.Attributes().PutStr(markerKey, marker)
+		span.Attributes().PutStr(k, v)
+		d := genai.NewDecoder(genai.Options{})
+		first := d.Decode(pcommon.NewResource(), pcommon.NewInstrumentationScope(), span)
+		second := d.Decode(pcommon.NewResource(), pcommon.NewInstrumentationScope(), span)
+		if dump(first) != dump(second) {
+			t.Fatalf("the second reading differs:\n%s\n%s", dump(first), dump(second))
+		}
+		if !first.GenAI && first.Role != trajectory.RoleOther {
+			t.Fatalf("role %d without a marker", first.Role)
+		}
+		trajectory.Assemble([]*trajectory.Span{first, second}, trajectory.Options{})
+	})
+}

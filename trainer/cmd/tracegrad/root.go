@@ -65,7 +65,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage. Errors are one line on stderr.`,
 		Version:       version(),
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
-	root.AddCommand(newReplay(), newVersion())
+	root.AddCommand(newReplay(), newBundle(), newVersion())
 	return root
 }
 

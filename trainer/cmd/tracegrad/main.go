@@ -2,6 +2,8 @@
 // from it and looks into bundles. docs/cli.md is its reference.
 package main
 
+//go:generate go test -count=1 -run TestReference . -update
+
 import (
 	"context"
 	"os"

@@ -90,6 +90,10 @@ func (c *Call) Prefixes() []uint64 {
 	return out
 }
 
+// Turns returns the messages of the prompt that are not instructions: what
+// [Call.Prefixes] covers.
+func (c *Call) Turns() []*Message { return turns(c.Prompt) }
+
 // Fit says how well a later call continues an earlier one.
 type Fit uint8
 

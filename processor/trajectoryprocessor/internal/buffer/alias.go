@@ -1,0 +1,54 @@
+package buffer
+
+import (
+	"encoding/hex"
+
+	"github.com/tracegrad/tracegrad/internal/trajectory"
+)
+
+// aliases remembers to which trajectory a trace belonged after the trajectory
+// is forgotten: the newest max traces. Rollouts are remembered under the bytes
+// of their trajectory id.
+type aliases struct {
+	ids  map[trajectory.TraceID][16]byte
+	ring []trajectory.TraceID
+	next int
+	max  int
+}
+
+func newAliases(most int) *aliases {
+	return &aliases{ids: map[trajectory.TraceID][16]byte{}, max: most}
+}
+
+func (a *aliases) add(trace trajectory.TraceID, id string) {
+	var raw [16]byte
+	if n, err := hex.Decode(raw[:], []byte(id)); err != nil || n != len(raw) || a.max <= 0 {
+		return
+	}
+	if _, ok := a.ids[trace]; !ok {
+		if len(a.ring) < a.max {
+			a.ring = append(a.ring, trace)
+		} else {
+			delete(a.ids, a.ring[a.next])
+			a.ring[a.next] = trace
+			a.next = (a.next + 1) % a.max
+		}
+	}
+	a.ids[trace] = raw
+}
+
+// get returns "" for a trace that is not remembered.
+func (a *aliases) get(trace trajectory.TraceID) string {
+	raw, ok := a.ids[trace]
+	if !ok {
+		return ""
+	}
+	return hex.EncodeToString(raw[:])
+}
+
+// rolloutAlias is the key of a rollout in aliases.
+func rolloutAlias(rollout string) trajectory.TraceID {
+	var raw trajectory.TraceID
+	hex.Decode(raw[:], []byte(trajectory.IDOf(rollout))) // 32 hex digits: cannot fail
+	return raw
+}

@@ -1,0 +1,245 @@
+// Package buffer waits until trajectories are whole.
+//
+// It is the pure core of the trajectory processor: spans go in with [Buffer.Add],
+// trajectories that need not wait any longer come out of [Buffer.Due]. It starts
+// no goroutine and reads no clock: every call that depends on time is told what
+// time it is, in ns since the Unix epoch. The same calls give the same answers.
+// A Buffer is not safe for concurrent use.
+//
+// From the outside in: a unit is what waits and closes as one. It holds traces:
+// one where a trace is a trajectory, several where they are joined by a rollout
+// id, by the configured attributes, by a conversation or by their message
+// history. A closed unit of fragments is cut into trajectories; every other is
+// one trajectory.
+package buffer
+
+import (
+	"errors"
+	"time"
+
+	"github.com/tracegrad/tracegrad/internal/trajectory"
+)
+
+// Errors of Add. Nothing of the refused items is kept.
+var (
+	// ErrFull says that the items do not fit now; they will when open
+	// trajectories have closed.
+	ErrFull = errors.New("trajectories waiting for spans fill max_memory_mib")
+	// ErrTooLarge says that the items can never fit.
+	ErrTooLarge = errors.New("request is larger than max_memory_mib")
+)
+
+// Config bounds a Buffer. All fields must be set; LateWindow may be 0.
+type Config struct {
+	RootGrace  time.Duration // wait after the root ended and no child is open
+	Idle       time.Duration // wait after the last span where no root can tell
+	MaxAge     time.Duration // nothing is open for longer
+	LateWindow time.Duration // how long closed trajectories take more spans
+
+	MaxTrajectoryBytes int64 // per unit
+	MaxBytes           int64 // in all, closed units in their late window included
+	MaxOpen            int   // open units
+
+	ByKey bool // Item.Key joins traces, nothing else does
+}
+
+// Item is one decoded span on its way into a Buffer.
+type Item struct {
+	Span *trajectory.Span // owned by the Buffer from now on; Seq is set
+	Key  string           // with Config.ByKey: spans of one key are one trajectory; "" = the trace is
+	Raw  any              // handed back once with the trajectory; nil = nothing
+	Size int              // bytes that Raw holds
+}
+
+// Buffer holds the spans of trajectories that may still grow.
+type Buffer struct {
+	cfg    Config
+	traces map[trajectory.TraceID]*trace
+	units  map[string]*unit // by join key
+	past   *aliases
+	recent recent
+	clock  clock
+	story  index
+
+	open    list // open units, least recently active first
+	closed  list // units in their late window, closed first first
+	bytes   int64
+	residue int64 // of bytes, in closed units
+	extern  int64
+	now     int64
+	seq     uint64
+
+	touched []*trace // of the request that is being added
+	ready   []Closed
+	tally   Tally
+}
+
+// New returns an empty Buffer.
+func New(cfg Config) *Buffer {
+	return &Buffer{
+		cfg:    cfg,
+		traces: map[trajectory.TraceID]*trace{},
+		units:  map[string]*unit{},
+		past:   newAliases(2 * cfg.MaxOpen),
+		story:  index{},
+	}
+}
+
+// Knows says whether spans of a trace are held: it is open or in its late
+// window. All its spans belong into Add, whatever they look like.
+func (b *Buffer) Knows(id trajectory.TraceID) bool {
+	_, ok := b.traces[id]
+	return ok
+}
+
+// Pass notes a span that went by because nothing says that its trace is an
+// agent's. If that turns out wrong soon, the span is known as structure.
+func (b *Buffer) Pass(id trajectory.TraceID, span, parent trajectory.SpanID, remote bool, start, end int64) {
+	b.recent.note(passed{trace: id, span: span, parent: parent, remote: remote, start: start, end: end})
+}
+
+// Hold tells the Buffer how many bytes its owner holds beside it: they count
+// against MaxBytes.
+func (b *Buffer) Hold(bytes int64) { b.extern = bytes }
+
+// Open returns how many trajectories, or clusters of fragments, are open.
+func (b *Buffer) Open() int { return b.open.n }
+
+// Bytes returns what is held, late windows and Hold included.
+func (b *Buffer) Bytes() int64 { return b.bytes + b.extern }
+
+// Add takes the items of one request: all of them or, with an error, none. A
+// span that is known already is dropped and counted.
+func (b *Buffer) Add(now int64, items []Item) error {
+	b.now = now
+	if err := b.makeRoom(items); err != nil {
+		return err
+	}
+	for i := range items {
+		b.insert(&items[i])
+	}
+	for _, t := range b.touched {
+		t.touched = false
+		b.settle(t)
+	}
+	clear(b.touched)
+	b.touched = b.touched[:0]
+	for b.open.n > b.cfg.MaxOpen {
+		b.tally.Evicted++
+		b.close(b.open.first, trajectory.CloseEvicted)
+	}
+	return nil
+}
+
+// makeRoom drops closed units, oldest first, until the items fit.
+func (b *Buffer) makeRoom(items []Item) error {
+	need := int64(0)
+	for i := range items {
+		s := items[i].Span
+		if t := b.traces[s.TraceID]; t == nil || !t.known.has(s.SpanID) {
+			need += cost(&items[i])
+		}
+	}
+	if need > b.cfg.MaxBytes {
+		return ErrTooLarge
+	}
+	if b.bytes+b.extern+need <= b.cfg.MaxBytes {
+		return nil
+	}
+	if b.bytes-b.residue+b.extern+need > b.cfg.MaxBytes {
+		return ErrFull
+	}
+	for b.bytes+b.extern+need > b.cfg.MaxBytes && b.closed.first != nil {
+		b.tally.Forgotten++
+		b.expire(b.closed.first)
+	}
+	return nil
+}
+
+// insert puts a span into its trace.
+func (b *Buffer) insert(it *Item) {
+	s := it.Span
+	t := b.traces[s.TraceID]
+	if t == nil {
+		t = b.newTrace(s.TraceID)
+	}
+	switch {
+	case t.unit != nil && t.unit.state == truncated || t.overflow:
+		b.tally.AfterTruncation++
+		return
+	case t.known.has(s.SpanID):
+		if !t.replaceUnended(s) {
+			b.tally.Duplicate++
+			return
+		}
+	default:
+		size := cost(it)
+		if held := t.held(); held+size > b.cfg.MaxTrajectoryBytes {
+			t.overflow = true
+			b.tally.Stripped++
+			it = &Item{Span: strip(s)}
+			size = cost(it)
+		}
+		b.seq++
+		it.Span.Seq = b.seq
+		t.add(it, b.now)
+		b.grow(t, size)
+		b.tally.Accepted[s.Role]++
+		if t.continues != "" {
+			b.tally.Late++
+		}
+	}
+	if it.Key != "" && t.key == "" {
+		t.key = it.Key
+	}
+	if !t.touched {
+		t.touched = true
+		b.touched = append(b.touched, t)
+	}
+}
+
+func (b *Buffer) newTrace(id trajectory.TraceID) *trace {
+	t := &trace{id: id, firstSeen: b.now, continues: b.past.get(id)}
+	b.traces[id] = t
+	b.bytes += traceCost
+	t.bytes = traceCost
+	b.recent.of(id, func(p *passed) {
+		if !t.known.has(p.span) {
+			b.seq++
+			it := Item{Span: p.asSpan(b.seq)}
+			t.add(&it, b.now)
+			b.grow(t, cost(&it))
+		}
+	})
+	return t
+}
+
+// grow accounts for bytes that a trace holds more.
+func (b *Buffer) grow(t *trace, by int64) {
+	t.bytes += by
+	b.bytes += by
+	if t.unit != nil {
+		t.unit.bytes += by
+		if t.unit.state != opened {
+			b.residue += by
+		}
+	}
+}
+
+// settle finds the unit of a trace that grew and winds its clock.
+func (b *Buffer) settle(t *trace) {
+	if t.unit != nil && t.unit.state == truncated {
+		return // by a trace of the same request
+	}
+	b.place(t)
+	u := t.unit
+	u.settle(t)
+	b.reopen(u)
+	u.last = b.now
+	b.open.moveToBack(u)
+	if t.overflow || u.bytes > b.cfg.MaxTrajectoryBytes {
+		b.truncate(u)
+		return
+	}
+	b.wind(u)
+}

@@ -1,0 +1,71 @@
+package buffer
+
+import "github.com/tracegrad/tracegrad/internal/trajectory"
+
+// Due returns the trajectories that need not wait any longer at now, and
+// forgets those whose late window is over.
+func (b *Buffer) Due(now int64) []Closed {
+	b.now = now
+	for u := b.clock.ring(now); u != nil; u = b.clock.ring(now) {
+		if u.state == opened {
+			b.close(u, b.why(u))
+		} else {
+			b.expire(u)
+		}
+	}
+	return b.takeReady()
+}
+
+// Flush returns all open trajectories and forgets everything.
+func (b *Buffer) Flush(now int64) []Closed {
+	b.now = now
+	for b.open.first != nil {
+		b.close(b.open.first, trajectory.CloseShutdown)
+	}
+	for b.closed.first != nil {
+		b.expire(b.closed.first)
+	}
+	return b.takeReady()
+}
+
+func (b *Buffer) takeReady() []Closed {
+	out := b.ready
+	b.ready = nil
+	return out
+}
+
+// wind sets the time at which an open unit closes if nothing more comes.
+func (b *Buffer) wind(u *unit) {
+	wait := b.cfg.Idle
+	if u.ended() {
+		wait = b.cfg.RootGrace
+	}
+	u.due = min(u.last+int64(wait), u.since+int64(b.cfg.MaxAge))
+	b.clock.set(u)
+}
+
+// why says why an open unit that is due closes.
+func (b *Buffer) why(u *unit) trajectory.CloseReason {
+	switch {
+	case u.ended() && u.last+int64(b.cfg.RootGrace) <= b.now:
+		return trajectory.CloseComplete
+	case u.last+int64(b.cfg.Idle) <= b.now:
+		return trajectory.CloseIdle
+	}
+	return trajectory.CloseMaxAge
+}
+
+// close hands a unit out and starts its late window.
+func (b *Buffer) close(u *unit, reason trajectory.CloseReason) {
+	b.handOut(u, reason)
+	b.open.remove(u)
+	b.closed.pushBack(u)
+	u.state = closed
+	b.residue += u.bytes
+	if b.cfg.LateWindow <= 0 {
+		b.expire(u)
+		return
+	}
+	u.due = b.now + int64(b.cfg.LateWindow)
+	b.clock.set(u)
+}

@@ -1,0 +1,276 @@
+package buffer
+
+import (
+	"cmp"
+	"encoding/binary"
+	"slices"
+	"strings"
+
+	"github.com/tracegrad/tracegrad/internal/trajectory"
+)
+
+// Closed is one trajectory that is ready to be assembled.
+type Closed struct {
+	trajectory.Options // Writer is not set
+
+	// Spans is the whole trajectory. The spans are shared with the Buffer and
+	// must not be changed.
+	Spans []*trajectory.Span
+
+	// Fresh holds the items that came with Raw and were not handed out before.
+	Fresh []Item
+}
+
+// emitted is the memory of a trajectory that was handed out.
+type emitted struct {
+	id        string
+	named     trajectory.TraceID // the trace that gave the id; zero for rollouts and late spans
+	unit      *unit              // that handed it out last
+	spans     int
+	sum       uint64 // of the span ids, in any order
+	revision  int64
+	firstSeen int64
+	early     bool // closed before it was whole
+}
+
+// part is one trajectory of a unit that is being handed out.
+type part struct {
+	spans  []*trajectory.Span
+	traces []*trace // of the spans, by start
+	was    *emitted // nil = never handed out
+	id     string
+	named  trajectory.TraceID
+}
+
+// handOut makes a unit's trajectories ready: those that are new or changed
+// since the unit was handed out last.
+func (b *Buffer) handOut(u *unit, reason trajectory.CloseReason) {
+	parts := b.parts(u)
+	claimed := map[*emitted]bool{}
+	taken := map[string]bool{}
+	if !strings.HasPrefix(u.key, keyRollout) {
+		b.nameByOwn(u, parts, claimed, taken)
+	}
+	for i := range parts {
+		b.name(&parts[i], u, claimed, taken)
+	}
+	b.retire(u, parts, claimed, reason)
+	for i := range parts {
+		p := &parts[i]
+		b.handOutPart(u, p, b.partReason(u, p, i == len(parts)-1, reason))
+	}
+}
+
+// parts cuts a unit into trajectories.
+func (b *Buffer) parts(u *unit) []part {
+	n := 0
+	for _, t := range u.traces {
+		n += len(t.spans)
+	}
+	all := make([]*trajectory.Span, 0, n)
+	for _, t := range u.traces {
+		all = append(all, t.spans...)
+	}
+	groups := [][]*trajectory.Span{all}
+	if u.fragments() && n > 1 {
+		groups = trajectory.Cut(all)
+	}
+	parts := make([]part, 0, len(groups))
+	for _, g := range groups {
+		if len(g) == 0 {
+			continue
+		}
+		p := part{spans: g}
+		slices.SortStableFunc(g, func(x, y *trajectory.Span) int {
+			return cmp.Or(cmp.Compare(x.Start, y.Start), slices.Compare(x.SpanID[:], y.SpanID[:]))
+		})
+		seen := map[*trace]bool{}
+		for _, s := range g {
+			if t := b.traces[s.TraceID]; t != nil && !seen[t] {
+				seen[t] = true
+				p.traces = append(p.traces, t)
+			}
+		}
+		parts = append(parts, p)
+	}
+	return parts
+}
+
+// nameByOwn gives a trajectory that was handed out before to the part that
+// holds the trace it is named after.
+func (b *Buffer) nameByOwn(u *unit, parts []part, claimed map[*emitted]bool, taken map[string]bool) {
+	for i := range parts {
+		p := &parts[i]
+		for _, t := range p.traces {
+			if e := t.part; p.was == nil && e != nil && e.named == t.id && !claimed[e] && b.mayClaim(u, e) {
+				p.claim(e, claimed, taken)
+			}
+		}
+	}
+}
+
+// mayClaim says whether u may hand out e again: e was u's, or its unit is gone,
+// and the trace that it is named after is in no other unit.
+func (b *Buffer) mayClaim(u *unit, e *emitted) bool {
+	if e.unit != u && !e.unit.gone {
+		return false
+	}
+	t := b.traces[e.named]
+	return t == nil || t.unit == u
+}
+
+func (p *part) claim(e *emitted, claimed map[*emitted]bool, taken map[string]bool) {
+	p.was, p.id = e, e.id
+	claimed[e], taken[e.id] = true, true
+}
+
+// name finds the id of a part that has none: the id under which one of its
+// traces was handed out, else that of its first trace by start. A rollout has
+// its own.
+func (b *Buffer) name(p *part, u *unit, claimed map[*emitted]bool, taken map[string]bool) {
+	first := p.traces[0]
+	own := ""
+	switch {
+	case first.continues != "":
+		own = trajectory.IDOf(first.continues + "/" + p.spans[0].SpanID.String())
+	case strings.HasPrefix(u.key, keyRollout):
+		own = trajectory.IDOf(first.rollout)
+	}
+	for _, t := range p.traces {
+		if e := t.part; p.was == nil && e != nil && !claimed[e] && b.mayClaim(u, e) && (own == "" || e.id == own || first.continues != "") {
+			p.claim(e, claimed, taken)
+		}
+	}
+	if p.id != "" {
+		return
+	}
+	p.id = own
+	for _, t := range p.traces {
+		if id := trajectory.IDOf(t.id.String()); p.id == "" && !taken[id] {
+			p.id, p.named = id, t.id
+		}
+	}
+	if p.id == "" { // one trace in several parts
+		p.id = trajectory.IDOf(first.id.String() + "/" + p.spans[0].SpanID.String())
+	}
+	taken[p.id] = true
+}
+
+// retire hands out once more, as duplicates, what is now part of another
+// trajectory: two that turned out to be one.
+func (b *Buffer) retire(u *unit, parts []part, claimed map[*emitted]bool, reason trajectory.CloseReason) {
+	gone := map[*emitted]int{} // → its entry in b.ready
+	for i := range parts {
+		p := &parts[i]
+		for _, t := range p.traces {
+			e := t.part
+			if e == nil || claimed[e] || !b.mayClaim(u, e) {
+				continue
+			}
+			at, ok := gone[e]
+			if !ok {
+				at = len(b.ready)
+				gone[e] = at
+				b.ready = append(b.ready, Closed{Options: trajectory.Options{
+					ID: e.id, Revision: b.revise(e), CloseReason: reason, Continues: p.id,
+					FirstSeenAt: e.firstSeen / 1000, Reasons: []trajectory.Reason{trajectory.ReasonDuplicate},
+				}})
+			}
+			b.ready[at].Spans = append(b.ready[at].Spans, t.spans...)
+		}
+	}
+}
+
+// revise returns the next revision: the time in µs, forced to rise.
+func (b *Buffer) revise(e *emitted) int64 {
+	e.revision = max(b.now/1000, e.revision+1)
+	return e.revision
+}
+
+// partReason is the close reason of one part. Of a conversation that is closed
+// early only what is still going on is early.
+func (b *Buffer) partReason(u *unit, p *part, last bool, reason trajectory.CloseReason) trajectory.CloseReason {
+	if p.traces[0].continues != "" {
+		return trajectory.CloseLate
+	}
+	if !early(reason) || !u.fragments() {
+		return reason
+	}
+	seen := int64(0)
+	for _, t := range p.traces {
+		if t.overflow {
+			return reason
+		}
+		seen = max(seen, t.lastSeen)
+	}
+	switch {
+	case seen+int64(b.cfg.Idle) <= b.now:
+		return trajectory.CloseIdle
+	case !last && seen+int64(b.cfg.RootGrace) <= b.now:
+		return trajectory.CloseComplete
+	}
+	return reason
+}
+
+func early(r trajectory.CloseReason) bool {
+	switch r {
+	case trajectory.CloseMaxAge, trajectory.CloseTruncated, trajectory.CloseEvicted, trajectory.CloseShutdown:
+		return true
+	}
+	return false
+}
+
+// handOutPart makes one trajectory ready, unless it was handed out as it is.
+func (b *Buffer) handOutPart(u *unit, p *part, reason trajectory.CloseReason) {
+	e := p.was
+	if e == nil {
+		e = &emitted{id: p.id, named: p.named, firstSeen: p.traces[0].firstSeen}
+		for _, t := range p.traces {
+			e.firstSeen = min(e.firstSeen, t.firstSeen)
+		}
+	}
+	e.unit = u
+	c := Closed{Spans: p.spans}
+	ambiguous := false
+	for _, t := range p.traces {
+		t.part = e
+		ambiguous = ambiguous || t.ambiguous
+		for i := range t.fresh {
+			b.grow(t, -int64(t.fresh[i].Size))
+		}
+		c.Fresh = append(c.Fresh, t.fresh...)
+		t.fresh = nil
+	}
+	sum := fingerprint(p.spans)
+	if p.was != nil && e.sum == sum && e.spans == len(p.spans) && (!e.early || early(reason)) {
+		return
+	}
+	e.sum, e.spans, e.early = sum, len(p.spans), early(reason)
+	c.Options = trajectory.Options{
+		ID: e.id, Revision: b.revise(e), CloseReason: reason,
+		Continues: p.traces[0].continues, FirstSeenAt: e.firstSeen / 1000,
+	}
+	if ambiguous {
+		b.tally.Ambiguous++
+		c.Reasons = []trajectory.Reason{trajectory.ReasonAmbiguous}
+	}
+	b.ready = append(b.ready, c)
+}
+
+// fingerprint identifies a set of spans.
+func fingerprint(spans []*trajectory.Span) uint64 {
+	sum := uint64(0)
+	for _, s := range spans {
+		h := binary.LittleEndian.Uint64(s.TraceID[:8]) ^ binary.LittleEndian.Uint64(s.TraceID[8:])*31
+		h = mix(h, binary.LittleEndian.Uint64(s.SpanID[:]))
+		sum += mix(h, uint64(s.End))
+	}
+	return sum
+}
+
+// mix is one round of a 64-bit hash.
+func mix(h, v uint64) uint64 {
+	h ^= v + 0x9E3779B97F4A7C15 + h<<6 + h>>2
+	h *= 0xBF58476D1CE4E5B9
+	return h ^ h>>31
+}

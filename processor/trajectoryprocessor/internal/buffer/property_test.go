@@ -1,0 +1,178 @@
+package buffer
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tracegrad/tracegrad/internal/trajectory"
+)
+
+// TestOrderDoesNotMatter: however the spans of a world of agents are ordered,
+// split into requests and repeated, the last revisions are the same; even when
+// trajectories close and are reopened in between.
+func TestOrderDoesNotMatter(t *testing.T) {
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		world := newWorld(r)
+		cfg := testConfig()
+		cfg.MaxAge, cfg.LateWindow = 1000*time.Hour, 1000*time.Hour
+		natural := deliver(t, New(cfg), world, nil, 0)
+		for i := range 3 {
+			gap := time.Duration(0)
+			if i == 2 {
+				gap = 40 * time.Second // some wait longer than root_grace and idle
+			}
+			want, got := last(natural, gap == 0), last(deliver(t, New(cfg), world, r, gap), gap == 0)
+			if !slices.Equal(want, got) {
+				require.Equal(t, strings.Join(want, "\n"), strings.Join(got, "\n"), "seed %d, variant %d", seed, i)
+			}
+		}
+	}
+}
+
+// world is the spans of several agents, in a natural order.
+type world struct {
+	r     *rand.Rand
+	items []Item
+	spans int
+	clock int64
+}
+
+func newWorld(r *rand.Rand) *world {
+	w := &world{r: r}
+	for i := range 2 + r.IntN(6) {
+		name := fmt.Sprintf("%c", 'A'+i)
+		switch r.IntN(4) {
+		case 0:
+			w.agent(name, "")
+		case 1:
+			w.agent(name+"1", "rollout-"+name)
+			w.agent(name+"2", "rollout-"+name)
+		case 2:
+			w.client(name, "session-"+name)
+		case 3:
+			w.client(name, "")
+		}
+	}
+	return w
+}
+
+func (w *world) span(trace string, parent trajectory.SpanID, role trajectory.Role) *trajectory.Span {
+	w.spans++
+	w.clock += int64(time.Second)
+	s := &trajectory.Span{ParentID: parent, Role: role, GenAI: role != trajectory.RoleOther, Start: w.clock, End: w.clock + int64(time.Second)/2}
+	copy(s.TraceID[:], trace)
+	copy(s.SpanID[:], fmt.Sprint(w.spans))
+	w.items = append(w.items, Item{Span: s})
+	return s
+}
+
+// agent is a trace with a root, perhaps an ordinary one, and what is below.
+func (w *world) agent(trace, rollout string) {
+	root := w.span(trace, trajectory.SpanID{}, trajectory.RoleAgentSpan)
+	root.Rollout = rollout
+	if w.r.IntN(3) == 0 {
+		root.Role = trajectory.RoleOther
+		root = w.span(trace, root.SpanID, trajectory.RoleAgentSpan)
+	}
+	above := root.SpanID
+	for range w.r.IntN(6) {
+		s := w.span(trace, above, trajectory.RoleModelSpan+trajectory.Role(w.r.IntN(2)))
+		if w.r.IntN(3) == 0 {
+			above = s.SpanID
+		}
+	}
+}
+
+// client is a program that calls a model without any span around the calls.
+func (w *world) client(name, conversation string) {
+	prompt := []*trajectory.Message{{Role: trajectory.RoleUser, Text: "the same question"}}
+	calls := 1 + w.r.IntN(5)
+	for i := range calls {
+		s := w.span(fmt.Sprintf("%s-%d", name, i), trajectory.SpanID{}, trajectory.RoleModelSpan)
+		s.Conversation = conversation
+		s.Call = &trajectory.Call{Prompt: slices.Clone(prompt)}
+		id := fmt.Sprintf("call-%s-%d", name, i)
+		reply := &trajectory.Message{Role: trajectory.RoleAssistant, ToolCalls: []trajectory.ToolCall{{ID: id, Name: "look", Arguments: "{}"}}}
+		if i == calls-1 {
+			reply = &trajectory.Message{Role: trajectory.RoleAssistant, Text: "the same answer"}
+		}
+		s.Call.Reply = []*trajectory.Message{reply}
+		prompt = append(prompt, reply, &trajectory.Message{Role: trajectory.RoleTool, ToolCallID: id, Text: "the same result"})
+		if i < calls-1 && w.r.IntN(3) == 0 {
+			tool := w.span(fmt.Sprintf("%s-%d-tool", name, i), trajectory.SpanID{}, trajectory.RoleToolSpan)
+			tool.Conversation = conversation
+			tool.Tool = &trajectory.ToolRun{CallID: id, Name: "look"}
+		}
+	}
+}
+
+// deliver sends the world's spans, with r in any order, split and repeated,
+// and returns all that comes out.
+func deliver(t *testing.T, b *Buffer, w *world, r *rand.Rand, gap time.Duration) []Closed {
+	items := make([]Item, 0, len(w.items))
+	for _, it := range w.items {
+		c := *it.Span
+		items = append(items, Item{Span: &c})
+	}
+	if r != nil {
+		for range len(items) / 3 {
+			c := *items[r.IntN(len(items))].Span
+			items = append(items, Item{Span: &c})
+		}
+		r.Shuffle(len(items), func(i, j int) { items[i], items[j] = items[j], items[i] })
+	}
+	var out []Closed
+	now := int64(time.Hour)
+	for len(items) > 0 {
+		n := len(items)
+		if r != nil {
+			n = 1 + r.IntN(n)
+		}
+		require.NoError(t, b.Add(now, items[:n]))
+		checkBooks(t, b)
+		items = items[n:]
+		if gap > 0 {
+			now += r.Int64N(int64(2 * gap))
+			out = append(out, b.Due(now)...)
+			checkBooks(t, b)
+		}
+	}
+	return append(out, b.Due(now+int64(time.Hour))...)
+}
+
+// last describes the newest revision of every trajectory that is not a
+// duplicate of another. Ids are the same as long as nothing was handed out
+// before all was there: a fragment's id is that of the first to be handed out.
+func last(list []Closed, ids bool) []string {
+	newest := map[string]Closed{}
+	for _, c := range list {
+		if have, ok := newest[c.ID]; !ok || c.Revision > have.Revision {
+			newest[c.ID] = c
+		}
+	}
+	var out []string
+	for _, c := range newest {
+		if slices.Contains(c.Reasons, trajectory.ReasonDuplicate) {
+			continue
+		}
+		var spans []string
+		for _, s := range c.Spans {
+			spans = append(spans, spanName(s))
+		}
+		slices.Sort(spans)
+		line := fmt.Sprint(spans, c.CloseReason, c.Reasons)
+		if ids {
+			line = c.ID + " " + line
+		}
+		out = append(out, line)
+	}
+	slices.Sort(out)
+	return out
+}

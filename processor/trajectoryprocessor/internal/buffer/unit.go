@@ -1,0 +1,277 @@
+package buffer
+
+import (
+	"strings"
+
+	"github.com/tracegrad/tracegrad/internal/trajectory"
+)
+
+type state uint8
+
+const (
+	opened    state = iota
+	closed          // handed out, in its late window
+	truncated       // handed out at its byte cap, takes nothing more
+)
+
+// unit is what waits and closes as one: a trace, or traces that were joined.
+type unit struct {
+	serial uint64 // of creation: breaks ties
+	key    string // in Buffer.units; "" = none
+	traces []*trace
+	state  state
+	since  int64 // when it was opened or reopened
+	last   int64 // arrival of its last new span
+	bytes  int64
+	open   int // traces that are not whole
+	gone   bool
+
+	prev, next *unit // in Buffer.open or Buffer.closed
+	due        int64 // when the clock must look at it
+	ringsAt    int64 // when the clock will; never after due
+	slot       int   // in the clock's heap; -1 = not in it
+}
+
+// Join keys start with what joins.
+const (
+	keyRollout      = "rollout\x00"
+	keyConversation = "conversation\x00"
+	keyAttributes   = "attributes\x00"
+	keyLate         = "late\x00"
+)
+
+// joinKey is what ties a trace to others, "" for nothing but message history.
+func (b *Buffer) joinKey(t *trace) string {
+	switch {
+	case t.continues != "":
+		return keyLate + t.continues
+	case b.cfg.ByKey:
+		if t.key != "" {
+			return keyAttributes + t.key
+		}
+		return ""
+	case t.rollout != "":
+		if b.units[keyRollout+t.rollout] == nil && t.part == nil {
+			if id := b.past.get(rolloutAlias(t.rollout)); id != "" {
+				// It closed for good: its rest must not take its place.
+				t.continues = id
+				b.tally.Late += int64(len(t.spans))
+				return keyLate + id
+			}
+		}
+		return keyRollout + t.rollout
+	case t.isFragment() && t.conversation != "":
+		return keyConversation + t.tenant + "\x00" + t.conversation
+	}
+	return ""
+}
+
+// fragments says whether the unit holds fragments, which may be several
+// trajectories. A rollout id or configured attributes say that it is one.
+func (u *unit) fragments() bool {
+	return strings.HasPrefix(u.key, keyConversation) || u.key == "" && u.traces[0].isFragment()
+}
+
+// ended says whether every trace is whole. Where attributes join, more traces
+// can follow at any time.
+func (u *unit) ended() bool {
+	return u.open == 0 && !strings.HasPrefix(u.key, keyAttributes) && !strings.HasPrefix(u.key, keyLate)
+}
+
+// place finds the unit of a trace anew: what arrived can change what it is.
+func (b *Buffer) place(t *trace) {
+	key := b.joinKey(t)
+	switch {
+	case key != "":
+		b.unlink(t)
+		if t.unit == nil || t.unit.key != key {
+			b.leave(t)
+			b.join(t, b.keyed(key))
+		}
+	case t.isFragment() && !b.cfg.ByKey:
+		if t.unit == nil || t.unit.key != "" {
+			b.leave(t)
+			b.join(t, b.newUnit(""))
+		}
+		b.link(t)
+	case t.unit == nil || t.unit.key != "" || len(t.unit.traces) > 1:
+		b.unlink(t)
+		b.leave(t)
+		b.join(t, b.newUnit(""))
+	default:
+		b.unlink(t)
+	}
+}
+
+func (b *Buffer) keyed(key string) *unit {
+	if u := b.units[key]; u != nil {
+		return u
+	}
+	u := b.newUnit(key)
+	b.units[key] = u
+	return u
+}
+
+func (b *Buffer) newUnit(key string) *unit {
+	b.seq++
+	u := &unit{serial: b.seq, key: key, since: b.now, last: b.now, slot: -1}
+	b.open.pushBack(u)
+	return u
+}
+
+func (b *Buffer) join(t *trace, u *unit) {
+	t.unit = u
+	u.traces = append(u.traces, t)
+	u.bytes += t.bytes
+	if u.state != opened {
+		b.residue += t.bytes
+	}
+	t.whole = t.ended()
+	if !t.whole {
+		u.open++
+	}
+}
+
+// settle brings the unit's count of open traces up to date.
+func (u *unit) settle(t *trace) {
+	if whole := t.ended(); whole != t.whole {
+		t.whole = whole
+		if whole {
+			u.open--
+		} else {
+			u.open++
+		}
+	}
+}
+
+// leave takes a trace out of its unit. A unit without traces is gone.
+func (b *Buffer) leave(t *trace) {
+	u := t.unit
+	if u == nil {
+		return
+	}
+	for i, x := range u.traces {
+		if x == t {
+			u.traces = append(u.traces[:i], u.traces[i+1:]...)
+			break
+		}
+	}
+	u.bytes -= t.bytes
+	if u.state != opened {
+		b.residue -= t.bytes
+	}
+	if !t.whole {
+		u.open--
+	}
+	t.unit = nil
+	if len(u.traces) == 0 {
+		b.drop(u)
+	}
+}
+
+// drop forgets a unit, not its traces.
+func (b *Buffer) drop(u *unit) {
+	if u.state == opened {
+		b.open.remove(u)
+	} else {
+		b.closed.remove(u)
+	}
+	b.clock.remove(u)
+	u.gone = true
+	if b.units[u.key] == u {
+		delete(b.units, u.key)
+	}
+}
+
+// merge joins two units into one and returns it.
+func (b *Buffer) merge(x, y *unit) *unit {
+	if x == y {
+		return x
+	}
+	b.reopen(x)
+	b.reopen(y)
+	if len(x.traces) < len(y.traces) {
+		x, y = y, x
+	}
+	for _, t := range y.traces {
+		t.unit = x
+	}
+	x.traces = append(x.traces, y.traces...)
+	x.bytes += y.bytes
+	x.open += y.open
+	x.since, x.last = min(x.since, y.since), max(x.last, y.last)
+	b.drop(y)
+	return x
+}
+
+// rebuild splits a unit of linked fragments into what is still linked.
+func (b *Buffer) rebuild(u *unit) {
+	if u.state != opened {
+		b.residue -= u.bytes
+	}
+	b.drop(u)
+	for _, t := range u.traces {
+		n := b.newUnit("")
+		n.since, n.last = u.since, u.last
+		b.join(t, n)
+	}
+	for _, t := range u.traces {
+		if t.pred != nil {
+			b.merge(t.unit, t.pred.unit)
+		}
+	}
+	for _, t := range u.traces {
+		b.wind(t.unit)
+	}
+}
+
+// reopen makes a closed unit wait again.
+func (b *Buffer) reopen(u *unit) {
+	if u.state != closed {
+		return
+	}
+	b.tally.Reopened++
+	b.closed.remove(u)
+	b.residue -= u.bytes
+	u.state, u.since = opened, b.now
+	b.open.pushBack(u)
+}
+
+// truncate closes a unit at its byte cap. Its traces take nothing more; other
+// traces of the same conversation start anew.
+func (b *Buffer) truncate(u *unit) {
+	b.close(u, trajectory.CloseTruncated)
+	if b.cfg.LateWindow <= 0 {
+		return // forgotten already
+	}
+	u.state = truncated
+	if b.units[u.key] == u {
+		delete(b.units, u.key)
+	}
+	for _, t := range u.traces {
+		b.unlink(t)
+		b.grow(t, traceCost-t.bytes)
+		t.spans, t.fresh, t.known, t.missing, t.call = nil, nil, idSet{}, idSet{}, nil
+	}
+}
+
+// expire forgets a unit after its late window; its traces are remembered by id.
+func (b *Buffer) expire(u *unit) {
+	for _, t := range u.traces {
+		b.unlink(t)
+		switch {
+		case t.continues != "":
+			b.past.add(t.id, t.continues)
+		case t.part != nil:
+			b.past.add(t.id, t.part.id)
+			if t.rollout != "" && !b.cfg.ByKey {
+				b.past.add(rolloutAlias(t.rollout), t.part.id)
+			}
+		}
+		delete(b.traces, t.id)
+		b.bytes -= t.bytes
+		t.unit = nil
+	}
+	b.residue -= u.bytes
+	b.drop(u)
+}

@@ -1,0 +1,307 @@
+package trajectory
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// The helpers build spans the way people speak of them.
+
+const ms = int64(1_000_000)
+
+func span(id, parent byte, role Role, from, to int64) *Span {
+	s := &Span{TraceID: TraceID{9}, SpanID: SpanID{id}, Start: from * ms, End: to * ms, Role: role, GenAI: role != RoleOther, Seq: uint64(id)}
+	if parent != 0 {
+		s.ParentID = SpanID{parent}
+	}
+	return s
+}
+
+func model(id, parent byte, from, to int64, prompt []*Message, reply ...*Message) *Span {
+	s := span(id, parent, RoleModelSpan, from, to)
+	s.Call = &Call{Prompt: prompt, Reply: reply}
+	return s
+}
+
+func toolSpan(id, parent byte, from, to int64, run ToolRun) *Span {
+	s := span(id, parent, RoleToolSpan, from, to)
+	s.Tool = &run
+	return s
+}
+
+func agent(id, parent byte, from, to int64, name string) *Span {
+	s := span(id, parent, RoleAgentSpan, from, to)
+	s.Agent = name
+	return s
+}
+
+func system(text string) *Message { return &Message{Role: RoleSystem, Text: text} }
+func user(text string) *Message   { return &Message{Role: RoleUser, Text: text} }
+func says(text string, calls ...ToolCall) *Message {
+	return &Message{Role: RoleAssistant, Text: text, ToolCalls: calls}
+}
+
+func result(id, text string) *Message {
+	return &Message{Role: RoleTool, ToolCallID: id, Text: text}
+}
+func call(id, name, args string) ToolCall { return ToolCall{ID: id, Name: name, Arguments: args} }
+func ptr[T any](v T) *T                   { return &v }
+
+func prompt(ms ...*Message) []*Message { return ms }
+
+// kinds is the order of steps in short: m0 = model call of thread 0, f = tool
+// run f.
+func kinds(t *Trajectory) []string {
+	var out []string
+	for i := range t.Steps {
+		if s := &t.Steps[i]; s.Model != nil {
+			out = append(out, "m"+string(rune('0'+s.Thread)))
+		} else {
+			out = append(out, s.Tool.Name)
+		}
+	}
+	return out
+}
+
+func replyOf(t *Trajectory, step int) Message {
+	return t.Messages[t.Steps[step].Model.Output[0]]
+}
+
+func TestToolLoop(t *testing.T) {
+	ask := says("", call("a", "f", `{"x":1}`))
+	got := Assemble([]*Span{
+		agent(1, 0, 0, 100, "helper"),
+		model(2, 1, 1, 10, prompt(system("s"), user("q")), ask),
+		toolSpan(3, 1, 11, 12, ToolRun{Name: "f", CallID: "a", Arguments: `{"x": 1}`, Result: ptr(`{"y":  2}`)}),
+		model(4, 1, 13, 20, prompt(system("s"), user("q"), ask, result("a", `{"y":2}`)), says("done")),
+	}, Options{})
+	assert.Equal(t, []string{"m0", "f", "m0"}, kinds(got))
+	assert.Equal(t, "q", got.Input)
+	assert.Equal(t, "done", got.Output)
+	assert.Equal(t, `{"y":2}`, *got.Steps[1].Tool.Result, "as the model saw it")
+	assert.Equal(t, `{"x":1}`, got.Steps[1].Tool.Arguments, "as the model wrote it")
+	assert.Equal(t, 0, *got.Steps[1].Parent)
+	assert.Equal(t, "helper", got.Steps[2].AgentName)
+	assert.Len(t, got.Messages, 5)
+	assert.True(t, got.Trainable, got.Reasons)
+	assert.Equal(t, StatusOK, got.Status)
+}
+
+// A streaming instrumentation merged two tool calls and lost the text; no tool
+// has a span. The next prompt shows it all.
+func TestRepairFromTheNextPrompt(t *testing.T) {
+	whole := says("Looking.", call("a", "f", `{"x":1}`), call("b", "f", `{"x":2}`))
+	got := Assemble([]*Span{
+		model(1, 0, 1, 10, prompt(user("q")), says("", call("ab", "ff", `{"x":1}{"x":2}`))),
+		model(2, 0, 20, 30, prompt(user("q"), whole, result("a", "one"), result("b", "two")), says("done")),
+	}, Options{})
+	require.Equal(t, []string{"m0", "f", "f", "m0"}, kinds(got))
+	assert.Equal(t, "Looking.", replyOf(got, 0).Text)
+	assert.Equal(t, whole.ToolCalls, replyOf(got, 0).ToolCalls)
+	assert.Equal(t, "two", *got.Steps[2].Tool.Result)
+	assert.Empty(t, got.Steps[1].SpanID)
+	assert.True(t, got.Trainable)
+}
+
+func TestMergedWithoutNextPromptIsNotTrainable(t *testing.T) {
+	got := Assemble([]*Span{model(1, 0, 1, 10, prompt(user("q")), says("", call("ab", "ff", `{"x":1}{"x":2}`)))}, Options{})
+	assert.Equal(t, []Reason{ReasonMerged}, got.Reasons)
+	assert.False(t, got.Trainable)
+	assert.Empty(t, got.Output)
+}
+
+// The model's own broken arguments stay, whatever the agent made of them.
+func TestBrokenArgumentsAreTheModels(t *testing.T) {
+	got := Assemble([]*Span{
+		model(1, 0, 1, 10, prompt(user("q")), says("", call("a", "f", `{"x":1`))),
+		model(2, 0, 20, 30, prompt(user("q"), says("", call("a", "f", `{}`)), result("a", "invalid input")), says("done")),
+	}, Options{})
+	assert.Equal(t, `{"x":1`, replyOf(got, 0).ToolCalls[0].Arguments)
+}
+
+func TestFailedCallsAndRetriesAreNotRepaired(t *testing.T) {
+	failed := model(1, 0, 1, 2, prompt(user("q")))
+	failed.Error = "429"
+	thrown := model(2, 0, 3, 4, prompt(user("q")), says("thrown away"))
+	got := Assemble([]*Span{
+		failed, thrown,
+		model(3, 0, 5, 6, prompt(user("q")), says("", call("a", "f", `{}`))),
+		model(4, 0, 7, 8, prompt(user("q"), says("", call("a", "f", `{}`)), result("a", "r")), says("done")),
+	}, Options{})
+	require.Equal(t, []string{"m0", "m0", "m0", "f", "m0"}, kinds(got))
+	assert.Empty(t, got.Steps[0].Model.Output)
+	assert.Equal(t, []Reason{ReasonFailed}, got.Steps[0].Reasons)
+	assert.Equal(t, "thrown away", replyOf(got, 1).Text)
+	assert.Equal(t, 2, *got.Steps[3].Parent)
+	assert.True(t, got.Trainable, "a failed call does not spoil the rest: %v", got.Reasons)
+	assert.Equal(t, StatusOK, got.Status)
+}
+
+func TestWrappersAreOneStep(t *testing.T) {
+	outer := model(2, 1, 1, 20, prompt(user("q")), says("hello"))
+	outer.Call.OutputTokens = ptr(int64(9))
+	inner := model(3, 2, 2, 19, prompt(user("q")), says("hello"))
+	inner.Call.ResponseID = "r1"
+	got := Assemble([]*Span{agent(1, 0, 0, 30, "a"), outer, inner}, Options{})
+	require.Equal(t, []string{"m0"}, kinds(got))
+	assert.Equal(t, "r1", got.Steps[0].Model.ResponseID)
+	assert.EqualValues(t, 9, *got.Steps[0].Model.OutputTokens, "the wrapper fills what the call lacks")
+	require.NotNil(t, got.OutputTokens)
+	assert.EqualValues(t, 9, *got.OutputTokens, "and is not counted twice")
+	assert.Equal(t, SpanID{3}.String(), got.Steps[0].SpanID)
+}
+
+// An inner call without content takes the wrapper's.
+func TestWrapperWithTheContent(t *testing.T) {
+	inner := model(3, 2, 2, 19, nil)
+	inner.Call.OutputTokens = ptr(int64(3))
+	got := Assemble([]*Span{agent(1, 0, 0, 30, "a"), model(2, 1, 1, 20, prompt(user("q")), says("hello")), inner}, Options{})
+	require.Equal(t, []string{"m0"}, kinds(got))
+	assert.Equal(t, "hello", replyOf(got, 0).Text)
+}
+
+// Some frameworks hang tools and sub-agents below the model span: those model
+// calls are not inside the outer one.
+func TestCallsBelowAToolAreNotWrapped(t *testing.T) {
+	got := Assemble([]*Span{
+		agent(1, 0, 0, 100, "boss"),
+		model(2, 1, 1, 90, prompt(user("q")), says("", call("a", "ask", `{}`))),
+		toolSpan(3, 2, 10, 80, ToolRun{Name: "ask", CallID: "a", Arguments: "{}", Result: ptr("42")}),
+		agent(4, 3, 11, 79, "helper"),
+		model(5, 4, 12, 78, prompt(user("sub")), says("42")),
+	}, Options{})
+	require.Equal(t, []string{"m0", "ask", "m1"}, kinds(got))
+	assert.Equal(t, "helper", got.Steps[2].AgentName)
+	assert.Equal(t, 1, *got.Steps[2].Parent, "the sub-agent's thread hangs on the tool run")
+}
+
+func TestTwoInstrumentationsOfOneCall(t *testing.T) {
+	a, b := model(1, 0, 1, 10, prompt(user("q")), says("x")), model(2, 0, 1, 10, nil, says("x"))
+	a.Call.ResponseID, b.Call.ResponseID = "r", "r"
+	got := Assemble([]*Span{a, b}, Options{})
+	assert.Equal(t, []string{"m0"}, kinds(got))
+}
+
+func TestMillisecondClocks(t *testing.T) {
+	ask := says("", call("a", "f", `{}`))
+	// The tool and the call that shows its result start in the same tick; the
+	// ids would sort the wrong way.
+	got := Assemble([]*Span{
+		model(1, 0, 1, 5, prompt(user("q")), ask),
+		model(2, 0, 5, 9, prompt(user("q"), ask, result("a", "r")), says("done")),
+		toolSpan(3, 0, 5, 5, ToolRun{Name: "f", Arguments: "{}"}),
+	}, Options{})
+	assert.Equal(t, []string{"m0", "f", "m0"}, kinds(got))
+}
+
+// The clock of another process is behind: containment decides.
+func TestSkewedClocks(t *testing.T) {
+	ask := says("", call("a", "f", `{}`))
+	got := Assemble([]*Span{
+		model(1, 0, 50, 60, prompt(user("q")), ask),
+		model(2, 0, 10, 20, prompt(user("q"), ask, result("a", "r")), says("done")),
+	}, Options{})
+	require.Equal(t, []string{"m0", "f", "m0"}, kinds(got))
+	assert.Equal(t, "done", got.Output)
+}
+
+func TestOutputJoinedByTheFramework(t *testing.T) {
+	root := agent(1, 0, 0, 100, "a")
+	root.Out = "Looking.Done."
+	ask := says("Looking.", call("a", "f", `{}`))
+	got := Assemble([]*Span{
+		root, model(2, 1, 1, 2, prompt(user("q")), ask),
+		model(3, 1, 5, 6, prompt(user("q"), ask, result("a", "r")), says("Done.")),
+	}, Options{})
+	assert.Equal(t, "Looking.Done.", got.Output)
+	root.Out = "RunResult(output='Done.')"
+	got = Assemble([]*Span{root, model(2, 1, 1, 2, prompt(user("q")), says("Done."))}, Options{})
+	assert.Equal(t, "Done.", got.Output)
+}
+
+func TestMissingIsSaid(t *testing.T) {
+	bare := span(2, 1, RoleModelSpan, 1, 2)
+	bare.Call = &Call{ModelCall: ModelCall{ResponseID: "r"}}
+	cut := model(3, 1, 3, 4, nil, says("x"))
+	cut.Missing = []Reason{ReasonTruncated}
+	got := Assemble([]*Span{agent(1, 0, 0, 9, "a"), bare, cut, toolSpan(4, 1, 5, 6, ToolRun{Name: "f"})}, Options{})
+	assert.False(t, got.Trainable)
+	assert.ElementsMatch(t, []Reason{ReasonNoInput, ReasonNoOutput, ReasonTruncated}, got.Reasons)
+	assert.Nil(t, got.InputTokens, "unknown is not zero")
+	assert.ElementsMatch(t, []Reason{ReasonNoResult, ReasonNoArguments}, got.Steps[2].Reasons)
+	assert.Nil(t, got.Steps[2].Tool.Result)
+}
+
+func TestLostParents(t *testing.T) {
+	got := Assemble([]*Span{
+		agent(1, 0, 0, 9, "a"), model(2, 1, 1, 2, prompt(user("q")), says("x")),
+		model(3, 77, 3, 4, prompt(user("z")), says("y")),
+	}, Options{})
+	assert.Contains(t, got.Reasons, ReasonOrphans)
+	// One unknown parent above everything is a caller elsewhere, not a loss.
+	got = Assemble([]*Span{agent(1, 88, 0, 9, "a"), model(2, 1, 1, 2, prompt(user("q")), says("x"))}, Options{})
+	assert.Empty(t, got.Reasons)
+}
+
+func TestParentCyclesEnd(t *testing.T) {
+	a, b := agent(1, 2, 0, 9, "a"), agent(2, 1, 0, 9, "b")
+	got := Assemble([]*Span{a, b, model(3, 2, 1, 2, prompt(user("q")), says("x"))}, Options{})
+	assert.Equal(t, []string{"m0"}, kinds(got))
+}
+
+func TestCutConversation(t *testing.T) {
+	ask := says("", call("a", "f", `{}`))
+	first := model(1, 0, 1, 2, prompt(user("one")), ask)
+	second := model(2, 0, 3, 4, prompt(user("one"), ask, result("a", "r")), says("answer one"))
+	history := prompt(user("one"), ask, result("a", "r"), says("answer one"))
+	third := model(3, 0, 50, 51, append(history, user("two")), says("answer two"))
+	tool := toolSpan(4, 0, 2, 3, ToolRun{Name: "f", CallID: "a"})
+	parts := Cut([]*Span{third, tool, second, first})
+	require.Len(t, parts, 2)
+	assert.ElementsMatch(t, []*Span{first, second, tool}, parts[0])
+	assert.ElementsMatch(t, []*Span{third}, parts[1])
+	next := Assemble(parts[1], Options{})
+	assert.Equal(t, "two", next.Input, "the new message, not the first")
+}
+
+func TestCutKeepsRetriesTogether(t *testing.T) {
+	failed := model(1, 0, 1, 2, prompt(user("one")))
+	failed.Error = "500"
+	parts := Cut([]*Span{failed, model(2, 0, 3, 4, prompt(user("one")), says("x"))})
+	assert.Len(t, parts, 1)
+}
+
+func TestFollows(t *testing.T) {
+	earlier := &Call{Prompt: prompt(system("s"), user("q")), Reply: prompt(says("", call("a", "f", `{}`)))}
+	other := &Call{Prompt: prompt(user("q")), Reply: prompt(says("", call("b", "f", `{}`)))}
+	later := &Call{Prompt: prompt(system("another"), user("q"), says("", call("a", "f", `{ }`)), result("a", "r"))}
+	assert.Equal(t, FitSure, Follows(earlier, later), "a handover changes the instructions only")
+	assert.Equal(t, FitNo, Follows(other, later), "ids decide")
+	assert.Equal(t, FitNo, Follows(later, earlier))
+	assert.Equal(t, FitMaybe, Follows(&Call{Prompt: prompt(user("q"))}, later), "the reply is not shown")
+	assert.Equal(t, earlier.Prefixes()[0], later.Prefixes()[0])
+}
+
+func TestMaskInput(t *testing.T) {
+	for in, want := range map[string]string{
+		"Refund order A-1042 [ref:9f] now": "refund order # now",
+		"On 2026-11-23, pay $18.60.":       "on #, pay #.",
+		"  Two\n words ":                   "two words",
+		"keep [this":                       "keep [this",
+	} {
+		assert.Equal(t, want, MaskInput(in))
+	}
+	assert.Equal(t, TaskKeyOf("order 1 [ref:a]"), TaskKeyOf("order 22 [ref:b]"))
+	assert.Empty(t, TaskKeyOf(" \n"))
+}
+
+func TestSameName(t *testing.T) {
+	for _, pair := range [][2]string{{"get_weather", "mcp__shop__get_weather"}, {"shop.get_weather", "get_weather"}, {"get_weather.__call__", "get_weather"}, {"handoff to x", "transfer_to_x"}} {
+		assert.True(t, sameName(pair[0], pair[1]), pair)
+	}
+	for _, pair := range [][2]string{{"get_weather", "set_weather"}, {"a", "ba"}, {"transfer_to_x", "transfer_to_y"}, {"", "f"}} {
+		assert.False(t, sameName(pair[0], pair[1]), pair)
+	}
+}

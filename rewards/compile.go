@@ -9,7 +9,6 @@ import (
 
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/checker"
-	"github.com/expr-lang/expr/checker/nature"
 	"github.com/expr-lang/expr/compiler"
 	"github.com/expr-lang/expr/conf"
 	"github.com/expr-lang/expr/file"
@@ -63,6 +62,9 @@ func (d *document) expression(r *rule, n *yaml.Node, path, src string, w want) *
 	program, used, err := compileExpr(src, r.Level, w)
 	if err != nil {
 		lead := len([]rune(n.Value)) - len([]rune(strings.TrimLeft(n.Value, " \t\r\n")))
+		if n.LineComment != "" && n.Style == 0 {
+			err.fix = "YAML takes what follows # for a comment: quote the expression with '…'"
+		}
 		d.failExpr(n, path, lead+err.From, err.Message, err.fix)
 		return nil
 	}
@@ -85,6 +87,7 @@ func compileExpr(src string, level Level, w want) (program *vm.Program, used use
 	if size(tree.Node) > MaxNodes {
 		return nil, 0, &mistake{Error: file.Error{Message: fmt.Sprintf("the expression has more than %d parts", MaxNodes)}, fix: "split the rule"}
 	}
+	r := newRewriter(tree.Node)
 	rewriteCalls(tree.Node)
 	c := new(checker.Checker)
 	_, _ = c.Check(tree, config) // marks the types; its verdict is the second one's
@@ -93,7 +96,6 @@ func compileExpr(src string, level Level, w want) (program *vm.Program, used use
 	if l.problem != nil {
 		return nil, 0, &mistake{Error: *l.problem, fix: l.fix}
 	}
-	r := rewriter{cache: &config.NtCache}
 	r.rewrite(&tree.Node)
 	t, err := c.Check(tree, config)
 	if err != nil {
@@ -102,7 +104,7 @@ func compileExpr(src string, level Level, w want) (program *vm.Program, used use
 	if m := checkResult(tree.Node, t, w); m != nil {
 		return nil, 0, m
 	}
-	r.loosen(tree.Node)
+	loosen(tree.Node)
 	program, m = generate(tree, config, level)
 	return program, l.uses, m
 }
@@ -118,11 +120,13 @@ func generate(tree *parser.Tree, config *conf.Config, level Level) (*vm.Program,
 	return program, nil
 }
 
+// environment is what types are checked against: the structs themselves, so
+// that fields are found by index; evaluation passes pointers to them.
 func environment(level Level) any {
 	if level == LevelStep {
-		return &stepView{}
+		return stepView{}
 	}
-	return &trajectoryView{}
+	return trajectoryView{}
 }
 
 // checkResult refuses expressions whose type can never be a reward.
@@ -236,7 +240,13 @@ func names(t reflect.Type) []string {
 // rewriter makes a missing value an error where the language would take it for
 // false or for a number (nil contains "x" is false, nil == "x" too).
 type rewriter struct {
-	cache *nature.Cache
+	texts map[ast.Node]string // the nodes as the user wrote them
+}
+
+func newRewriter(root ast.Node) *rewriter {
+	r := &rewriter{texts: map[ast.Node]string{}}
+	inspect(root, func(n ast.Node) { r.texts[n] = n.String() })
+	return r
 }
 
 // rewrite wraps every operand that can be missing into must, unless the rule
@@ -253,6 +263,7 @@ func (r *rewriter) rewrite(place *ast.Node) {
 	case *ast.MemberNode:
 		if !n.Optional {
 			r.wrap(&n.Node)
+			r.wrapBase(&n.Node)
 		}
 		r.wrap(&n.Property)
 	case *ast.SliceNode:
@@ -299,19 +310,41 @@ func (r *rewriter) wrapAll(nodes []ast.Node) {
 
 func isNil(n ast.Node) bool { _, ok := n.(*ast.NilNode); return ok }
 
+// wrap guards a value that can be missing.
 func (r *rewriter) wrap(place *ast.Node) {
-	n := *place
-	t := n.Type()
+	t := (*place).Type()
 	if t == nil || t.Kind() != reflect.Pointer {
 		return
 	}
 	switch t.Elem().Kind() {
 	case reflect.Bool, reflect.Int64, reflect.Float64, reflect.String, reflect.Map:
-	default:
-		return // steps: their fields fail by themselves
+		r.guard(place, mustName(t.Elem()))
 	}
-	callee := &ast.IdentifierNode{Value: mustName(t.Elem())}
-	what := &ast.StringNode{Value: n.String()}
+}
+
+// wrapBase guards a step or an evaluation whose field is read. The elements of
+// lists and the step itself are always there.
+func (r *rewriter) wrapBase(place *ast.Node) {
+	t := (*place).Type()
+	if t != reflect.TypeFor[*step]() && t != reflect.TypeFor[*evaluation]() {
+		return
+	}
+	switch n := (*place).(type) {
+	case *ast.PointerNode:
+		return
+	case *ast.IdentifierNode:
+		if n.Value == "step" {
+			return
+		}
+	}
+	r.guard(place, mustName(t))
+}
+
+// guard replaces n by function(n, "what n is").
+func (r *rewriter) guard(place *ast.Node, function string) {
+	n := *place
+	callee := &ast.IdentifierNode{Value: function}
+	what := &ast.StringNode{Value: r.texts[n]}
 	call := &ast.CallNode{Callee: callee, Arguments: []ast.Node{n, what}}
 	for _, added := range []ast.Node{callee, what, call} {
 		added.SetLocation(n.Location())
@@ -321,7 +354,7 @@ func (r *rewriter) wrap(place *ast.Node) {
 
 // loosen lets comparisons with an optional chain compare with nil: the compiler
 // trusts the chain's type and would compare two texts.
-func (r *rewriter) loosen(n ast.Node) {
+func loosen(n ast.Node) {
 	inspect(n, func(n ast.Node) {
 		if chain, ok := n.(*ast.ChainNode); ok {
 			chain.SetType(reflect.TypeFor[any]())

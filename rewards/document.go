@@ -141,7 +141,7 @@ func (d *document) missing(r *rule, n *yaml.Node) {
 	case MissingMask, MissingSkip:
 		r.Missing = Missing(n.Value)
 	default:
-		d.fail(n, r.path+".missing", fmt.Sprintf("%q says not what a null means", n.Value), "use mask (do not train on the trajectory), skip (leave the rule out) or a finite number that stands for it")
+		d.fail(n, r.path+".missing", fmt.Sprintf("%q does not say what a null means", n.Value), "use mask (do not train on the trajectory), skip (leave the rule out) or a finite number that stands for it")
 	}
 }
 

@@ -46,6 +46,7 @@ func newConfig(env any) *conf.Config {
 		{Name: fnEvaluation, Func: callEvaluation, Types: signature(func(*state, string) *evaluation { return nil })},
 		{Name: fnJSON, Func: callJSON, Types: signature(func(*state, string) any { return nil })},
 		must[bool](), must[int64](), must[float64](), must[string](), must[map[string]any](),
+		mustPoint[step](), mustPoint[evaluation](),
 	} {
 		c.Functions[f.Name] = f
 	}
@@ -79,6 +80,21 @@ func must[T any]() *builtin.Function {
 			return nil, &missingError{args[1].(string)}
 		},
 		Types: signature(func(*T, string) T { panic("internal error: a signature is not called") }),
+	}
+}
+
+// mustPoint declares the function for what is read through a pointer: *T → *T,
+// or the error that it is missing.
+func mustPoint[T any]() *builtin.Function {
+	return &builtin.Function{
+		Name: mustName(reflect.TypeFor[*T]()),
+		Func: func(args ...any) (any, error) {
+			if v, ok := args[0].(*T); ok && v != nil {
+				return v, nil
+			}
+			return nil, &missingError{args[1].(string)}
+		},
+		Types: signature(func(*T, string) *T { panic("internal error: a signature is not called") }),
 	}
 }
 

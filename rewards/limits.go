@@ -65,7 +65,8 @@ func (l *limiter) walk(n ast.Node) {
 	l.check(n)
 	switch n := n.(type) {
 	case *ast.PredicateNode:
-		if l.layer++; l.layer > MaxLayers {
+		l.layer++
+		if l.depth() > MaxLayers {
 			l.fail(n, l.layerFix(), "predicates are nested too deeply")
 		}
 		l.walk(n.Node)
@@ -86,6 +87,14 @@ func (l *limiter) walk(n ast.Node) {
 	for _, c := range children(n) {
 		l.walk(*c)
 	}
+}
+
+// depth is how many runs over lists lie around the node at hand.
+func (l *limiter) depth() int {
+	if l.level == LevelStep {
+		return l.layer + 1
+	}
+	return l.layer
 }
 
 func (l *limiter) layerFix() string {
@@ -119,7 +128,7 @@ func (l *limiter) check(n ast.Node) {
 
 func (l *limiter) builtin(n *ast.BuiltinNode) {
 	if !slices.Contains(allowed, n.Name) {
-		l.fail(n, "the functions are "+strings.Join(functionNames(), ", "), "function %s cannot be used in rules", n.Name)
+		l.fail(n, otherFunction(n.Name), "function %s cannot be used in rules", n.Name)
 		return
 	}
 	if slices.Contains(searches, n.Name) && len(n.Arguments) > 0 {
@@ -131,7 +140,7 @@ func (l *limiter) call(n *ast.CallNode) {
 	id, ok := n.Callee.(*ast.IdentifierNode)
 	if !ok || !isOurs(n) {
 		name := n.Callee.String()
-		l.fail(n, didYouMean(name, functionNames())+"the functions are "+strings.Join(functionNames(), ", "), "there is no function %s", name)
+		l.fail(n, otherFunction(name), "there is no function %s", name)
 		return
 	}
 	if len(n.Arguments) != 2 { // the state and the user's own
@@ -146,6 +155,14 @@ func (l *limiter) call(n *ast.CallNode) {
 	if _, constant := n.Arguments[1].(*ast.StringNode); !constant {
 		l.fail(n.Arguments[1], fmt.Sprintf(`write it out: %s("solved")`, id.Value), "the name of the %s must be a constant text", id.Value)
 	}
+}
+
+// otherFunction proposes the nearest function, or lists all.
+func otherFunction(name string) string {
+	if s := didYouMean(name, functionNames()); s != "" {
+		return strings.TrimSpace(s)
+	}
+	return "the functions are " + strings.Join(functionNames(), ", ")
 }
 
 func (l *limiter) binary(n *ast.BinaryNode) {
@@ -206,10 +223,7 @@ func (l *limiter) join(n *ast.BinaryNode) {
 
 // search limits what reads all of a text, see the comment on limits.
 func (l *limiter) search(n ast.Node, what string, text ast.Node) {
-	layer := l.layer
-	if l.level == LevelStep {
-		layer++
-	}
+	layer := l.depth()
 	heavy := what != "contains"
 	switch {
 	case layer >= MaxLayers:

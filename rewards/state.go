@@ -143,8 +143,8 @@ func loadTool(to *step, from *trajectory.ToolRun, u uses) {
 	}
 	to.Arguments = &from.Arguments
 	if u&usesArgs != 0 {
-		if to.args = object(from.Arguments); to.args != nil {
-			to.Args = &to.args
+		if to.parsed = object(from.Arguments); to.parsed != nil {
+			to.Args = &to.parsed
 		}
 	}
 }
@@ -163,8 +163,8 @@ func loadModel(to *step, from *trajectory.ModelCall, messages []trajectory.Messa
 			texts = append(texts, messages[i].Text)
 		}
 	}
-	to.text = strings.Join(texts, "\n")
-	to.Text = &to.text
+	to.reply = strings.Join(texts, "\n")
+	to.Text = &to.reply
 }
 
 // markRepeated marks the tool runs that tell nothing new: the same tool with

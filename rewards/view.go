@@ -74,9 +74,11 @@ type step struct {
 	InputTokens  *int64  `expr:"input_tokens" doc:"model: tokens of the prompt"`
 	OutputTokens *int64  `expr:"output_tokens" doc:"model: tokens of the reply"`
 
-	seconds float64        // what Duration points to
-	args    map[string]any // what Args points to
-	text    string         // what Text points to
+	// what the pointers point to; no name of a field above, the language would
+	// find these
+	seconds float64
+	parsed  map[string]any
+	reply   string
 }
 
 // message is one distinct message of the trajectory.

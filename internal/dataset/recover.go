@@ -45,19 +45,40 @@ func removeParts(root, writer, day, batch string) error {
 	return errors.Join(errs...)
 }
 
-// claim makes the staging folder of writer and locks it as long as the file
-// that it gives is open.
+// claim makes the staging folder of writer and locks it until it is released.
 func claim(root, writer string, fileMode, dirMode fs.FileMode) (*os.File, error) {
 	dir := stagingDir(root, writer)
-	if err := makeDir(dir, dirMode); err != nil {
-		return nil, err
+	path := filepath.Join(dir, lock)
+	for {
+		if err := makeDir(dir, dirMode); err != nil {
+			return nil, err
+		}
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, fileMode)
+		if err != nil {
+			return nil, err
+		}
+		if err := lockFile(f); err != nil {
+			return nil, errors.Join(fmt.Errorf("writer %q is in use by another process or component: give each its own name: %w", writer, err), f.Close())
+		}
+		if isAt(f, path) {
+			return f, nil
+		}
+		_ = f.Close() // its owner released it between our two steps
 	}
-	f, err := os.OpenFile(filepath.Join(dir, lock), os.O_CREATE|os.O_RDWR, fileMode)
+}
+
+// release removes the lock and the staging folder, if nothing else is in it.
+func release(f *os.File) error {
+	_ = os.Remove(f.Name()) // an open file cannot be removed everywhere; its lock ends anyway
+	_ = os.Remove(filepath.Dir(f.Name()))
+	return f.Close()
+}
+
+func isAt(f *os.File, path string) bool {
+	mine, err := f.Stat()
 	if err != nil {
-		return nil, err
+		return false
 	}
-	if err := lockFile(f); err != nil {
-		return nil, errors.Join(fmt.Errorf("writer %q is in use by another process or component: give each its own name: %w", writer, err), f.Close())
-	}
-	return f, nil
+	there, err := os.Stat(path)
+	return err == nil && os.SameFile(mine, there)
 }

@@ -79,7 +79,7 @@ func NewWriter(root, name string, opts Options) (*Writer, error) {
 		return nil, fmt.Errorf("open dataset %s: %w", root, err)
 	}
 	if err := cleanUp(root, name); err != nil {
-		return nil, errors.Join(fmt.Errorf("clean up dataset %s: %w", root, err), lock.Close())
+		return nil, errors.Join(fmt.Errorf("clean up dataset %s: %w", root, err), release(lock))
 	}
 	return &Writer{
 		root: root, name: name, opts: opts, lock: lock, ids: ulid.Monotonic(opts.Entropy, 0),
@@ -172,7 +172,7 @@ func (w *Writer) Close() error {
 	if w.lock == nil {
 		return nil
 	}
-	err := w.lock.Close()
+	err := release(w.lock)
 	w.lock = nil
 	w.abandon()
 	return err

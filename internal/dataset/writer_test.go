@@ -182,6 +182,7 @@ func TestLeftoversAreCleanedUp(t *testing.T) {
 	require.NoError(t, w.Close())
 
 	tmp := filepath.Join(root, "v1", "_tmp")
+	require.NoError(t, os.Mkdir(filepath.Join(tmp, "a"), 0o750))
 	for _, f := range half.Files { // take half back to where it was before its commit
 		if f.Table == dataset.TableTrajectories {
 			require.NoError(t, os.Rename(f.Path, filepath.Join(tmp, "a", "trajectories.2026-03-14."+half.Batch)))
@@ -215,6 +216,7 @@ func TestANameIsUsedOnce(t *testing.T) {
 
 	require.NoError(t, w.Close())
 	require.NoError(t, w.Close())
+	assert.NoDirExists(t, filepath.Join(root, "v1", "_tmp", "a"))
 	_, err = w.Write(t.Context(), sample(), nil)
 	require.ErrorContains(t, err, "the writer is closed")
 	newWriter(t, root, "a")

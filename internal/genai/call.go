@@ -18,7 +18,7 @@ func (d *Decoder) call(s *trajectory.Span, span ptrace.Span) {
 		Adapter: r.text(fAdapter), Bundle: r.text(fBundle), ResponseID: r.text(fResponseID), FinishReason: r.finish(),
 		InputTokens: r.integer(fInputTokens), OutputTokens: r.integer(fOutputTokens), CachedTokens: r.integer(fCachedTokens),
 		Temperature: r.number(fTemperature), TopP: r.number(fTopP), TopK: r.integer(fTopK), MaxTokens: r.integer(fMaxTokens), Seed: r.integer(fSeed),
-		Tools: r.tools(),
+		Tools: d.tools(),
 	}}
 	s.Call = c
 	if inv := r.text(fInvocation); inv != "" && gjson.Valid(inv) {
@@ -229,16 +229,25 @@ func (r *reader) finish() string {
 	return s
 }
 
-// tools is the tool definitions as a JSON array.
-func (r *reader) tools() string {
+// tools is the tool definitions as a JSON array. Agents send the same with
+// every call: what was checked once is not checked again.
+func (d *Decoder) tools() string {
+	r := &d.r
 	if !r.has(fTools) {
-		return r.flat.toolsJSON()
+		if raw := r.flat.toolsJSON(); raw != "" {
+			return d.memo.same(raw)
+		}
+		return ""
 	}
 	v := r.values[fTools]
 	if v.Type() != pcommon.ValueTypeSlice {
-		s := unquoted(v.AsString())
-		if strings.HasPrefix(s, "[") && gjson.Valid(s) {
-			return s
+		raw := v.AsString()
+		if d.memo.tools == raw && raw != "" {
+			return raw
+		}
+		raw = unquoted(raw)
+		if strings.HasPrefix(raw, "[") && gjson.Valid(raw) {
+			return d.memo.same(raw)
 		}
 		return ""
 	}
@@ -251,7 +260,7 @@ func (r *reader) tools() string {
 	if len(defs) == 0 {
 		return ""
 	}
-	return "[" + strings.Join(defs, ",") + "]"
+	return d.memo.same("[" + strings.Join(defs, ",") + "]")
 }
 
 // tool reads a tool span.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -168,13 +169,14 @@ func BenchmarkDecodeAssemble(b *testing.B) {
 		spans += td.SpanCount()
 	}
 	b.ReportAllocs()
+	began := cpu()
 	for b.Loop() {
 		order, decoded := byTrace(requests)
 		for _, id := range order {
 			trajectory.Assemble(decoded[id], trajectory.Options{})
 		}
 	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(spans), "ns/span")
+	b.ReportMetric(float64(cpu()-began)/float64(b.N)/float64(spans), "cpu-ns/span")
 }
 
 // BenchmarkUnmarshal is the other side: what the collector pays to read the
@@ -190,10 +192,18 @@ func BenchmarkUnmarshal(b *testing.B) {
 		raw = append(raw, buf)
 	}
 	b.ReportAllocs()
+	began := cpu()
 	for b.Loop() {
 		for _, buf := range raw {
 			_, _ = (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(buf)
 		}
 	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(spans), "ns/span")
+	b.ReportMetric(float64(cpu()-began)/float64(b.N)/float64(spans), "cpu-ns/span")
+}
+
+// cpu is the CPU time of the process so far, in ns: robust against neighbours.
+func cpu() int64 {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return u.Utime.Nano() + u.Stime.Nano()
 }

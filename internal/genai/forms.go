@@ -9,39 +9,108 @@ import (
 // semconvMessage reads {role, parts:[…], name?}. Emitters also write content
 // and tool_calls in OpenAI's form beside or instead of parts.
 func semconvMessage(v gjson.Result) []*trajectory.Message {
-	if !v.Get("parts").Exists() {
+	var d draft
+	var parts, calls gjson.Result
+	v.ForEach(func(k, m gjson.Result) bool {
+		switch k.Str {
+		case "role":
+			d.m.Role = normalRole(m.Str)
+		case "name":
+			d.m.Name = m.Str
+		case "tool_call_id":
+			d.m.ToolCallID = m.Str
+		case "parts":
+			parts = m
+		case "tool_calls":
+			calls = m
+		}
+		return true
+	})
+	if !parts.Exists() {
 		return openAIMessage(v)
 	}
-	d := draft{m: trajectory.Message{Role: normalRole(v.Get("role").String()), Name: v.Get("name").String(), ToolCallID: v.Get("tool_call_id").String()}}
-	v.Get("parts").ForEach(func(_, p gjson.Result) bool {
+	parts.ForEach(func(_, p gjson.Result) bool {
 		semconvPart(&d, p)
 		return true
 	})
-	openAICalls(&d, v.Get("tool_calls"))
+	openAICalls(&d, calls)
 	return d.done()
 }
 
-func semconvPart(d *draft, p gjson.Result) {
-	switch p.Get("type").String() {
-	case "text", "refusal":
-		d.addText(first(p, "content", "text").String())
-	case "reasoning", "thinking":
-		d.addReasoning(first(p, "content", "text", "thinking").String())
-	case "tool_call":
-		d.addCall(p.Get("id").String(), p.Get("name").String(), value(p.Get("arguments")))
-	case "tool_call_response":
-		d.addResult(p.Get("id").String(), p.Get("name").String(), value(first(p, "response", "result", "content")))
-	case "blob":
-		d.parts = append(d.parts, media(p.Get("modality").String(), p.Get("mime_type").String(), p.Get("content").String()))
-	case "uri":
-		d.parts = append(d.parts, media(p.Get("modality").String(), p.Get("mime_type").String(), p.Get("uri").String()))
-	default:
-		if p.Type == gjson.String {
-			d.addText(p.String())
-			return
+// members are those of a part that are read, found in one pass.
+type members struct {
+	kind, id, name, arguments          string
+	content, response                  gjson.Result
+	modality, mime, uri, text, thought string
+}
+
+func partMembers(p gjson.Result) (m members) {
+	p.ForEach(func(k, v gjson.Result) bool {
+		switch k.Str {
+		case "type":
+			m.kind = v.Str
+		case "id":
+			m.id = v.String()
+		case "name":
+			m.name = v.Str
+		case "arguments":
+			m.arguments = value(v)
+		case "content":
+			m.content = v
+		case "response", "result":
+			if v.Type != gjson.Null {
+				m.response = v
+			}
+		case "text":
+			m.text = v.Str
+		case "thinking":
+			m.thought = v.Str
+		case "modality":
+			m.modality = v.Str
+		case "mime_type":
+			m.mime = v.Str
+		case "uri":
+			m.uri = v.Str
 		}
+		return true
+	})
+	return m
+}
+
+func semconvPart(d *draft, p gjson.Result) {
+	if p.Type == gjson.String {
+		d.addText(p.Str)
+		return
+	}
+	m := partMembers(p)
+	switch m.kind {
+	case "text", "refusal":
+		d.addText(firstText(m.content.String(), m.text))
+	case "reasoning", "thinking":
+		d.addReasoning(firstText(m.content.String(), m.text, m.thought))
+	case "tool_call":
+		d.addCall(m.id, m.name, m.arguments)
+	case "tool_call_response":
+		if !m.response.Exists() {
+			m.response = m.content
+		}
+		d.addResult(m.id, m.name, value(m.response))
+	case "blob":
+		d.parts = append(d.parts, media(m.modality, m.mime, m.content.String()))
+	case "uri":
+		d.parts = append(d.parts, media(m.modality, m.mime, m.uri))
+	default:
 		d.parts = append(d.parts, other(p))
 	}
+}
+
+func firstText(texts ...string) string {
+	for _, t := range texts {
+		if t != "" {
+			return t
+		}
+	}
+	return ""
 }
 
 // openAIMessage reads OpenAI's chat form: content as text or as a list of

@@ -13,6 +13,7 @@ import (
 type memo struct {
 	byRaw map[string][]*trajectory.Message
 	last  []prompt // the most recent prompts, newest last
+	tools string   // the last tool definitions
 	match int      // index in last that extends found, -1 = none
 	held  int      // bytes of text kept
 }
@@ -74,4 +75,13 @@ func (m *memo) put(raw string, ms []*trajectory.Message) {
 	}
 	m.byRaw[raw] = ms
 	m.held += len(raw)
+}
+
+// same gives equal tool definitions one string.
+func (m *memo) same(tools string) string {
+	if m.tools != tools {
+		m.tools = tools
+		m.held += len(tools)
+	}
+	return m.tools
 }

@@ -58,29 +58,48 @@ func (d *Decoder) messages(raw string, read readMessage) ([]*trajectory.Message,
 // splitElement returns the element of a JSON array that begins at from and the
 // offset after the comma that follows it. "" when the array is broken.
 func splitElement(raw string, from int) (string, int) {
-	depth, inString := 0, false
+	depth := 0
 	for i := from; i < len(raw); i++ {
-		switch c := raw[i]; {
-		case inString:
-			if c == '\\' {
-				i++
-			} else if c == '"' {
-				inString = false
+		switch raw[i] {
+		case '"':
+			if i = stringEnd(raw, i+1); i < 0 {
+				return "", len(raw)
 			}
-		case c == '"':
-			inString = true
-		case c == '{' || c == '[':
+		case '{', '[':
 			depth++
-		case c == '}' || c == ']':
+		case '}', ']':
 			if depth == 0 {
 				return strings.TrimSpace(raw[from:i]), len(raw)
 			}
 			depth--
-		case c == ',' && depth == 0:
-			return strings.TrimSpace(raw[from:i]), i + 1
+		case ',':
+			if depth == 0 {
+				return strings.TrimSpace(raw[from:i]), i + 1
+			}
 		}
 	}
 	return "", len(raw)
+}
+
+// stringEnd is the offset of the quote that closes a JSON string whose content
+// begins at i, -1 for none. Most of a prompt is inside strings: it is searched,
+// not walked.
+func stringEnd(raw string, i int) int {
+	for {
+		q := strings.IndexByte(raw[i:], '"')
+		if q < 0 {
+			return -1
+		}
+		i += q
+		escapes := 0
+		for k := i - 1; raw[k] == '\\'; k-- {
+			escapes++
+		}
+		if escapes%2 == 0 {
+			return i
+		}
+		i++
+	}
 }
 
 // unquoted opens JSON that was encoded twice.
@@ -189,21 +208,13 @@ func value(v gjson.Result) string {
 
 // draft collects the parts of one message.
 type draft struct {
-	m         trajectory.Message
-	text      []string
-	reasoning []string
-	parts     []part
-	results   []*trajectory.Message
+	m       trajectory.Message
+	parts   []part
+	results []*trajectory.Message
 }
 
 // done returns the message, tool results first: they answer what came before.
 func (d *draft) done() []*trajectory.Message {
-	if len(d.text) > 0 {
-		d.m.Text = strings.Join(d.text, "\n")
-	}
-	if len(d.reasoning) > 0 {
-		d.m.Reasoning = strings.Join(d.reasoning, "\n")
-	}
 	d.m.Parts = partsJSON(d.parts)
 	if d.m.Role == trajectory.RoleTool && len(d.results) > 0 && !says(&d.m) {
 		return d.results
@@ -215,15 +226,16 @@ func (d *draft) done() []*trajectory.Message {
 	return append(d.results, &m)
 }
 
-func (d *draft) addText(s string) {
-	if s != "" {
-		d.text = append(d.text, s)
-	}
-}
+func (d *draft) addText(s string)      { addLine(&d.m.Text, s) }
+func (d *draft) addReasoning(s string) { addLine(&d.m.Reasoning, s) }
 
-func (d *draft) addReasoning(s string) {
-	if s != "" {
-		d.reasoning = append(d.reasoning, s)
+func addLine(dst *string, s string) {
+	switch {
+	case s == "":
+	case *dst == "":
+		*dst = s
+	default:
+		*dst += "\n" + s
 	}
 }
 

@@ -64,10 +64,9 @@ func (b *builder) link() {
 
 func (b *builder) hashes(ts []*Message) []uint64 {
 	out := make([]uint64, len(ts))
-	h := uint64(14695981039346656037)
+	var h uint64
 	for i, m := range ts {
-		h = (h ^ b.key(m)) * 1099511628211
-		h ^= h >> 29
+		h = mix(h, b.key(m))
 		out[i] = h
 	}
 	return out

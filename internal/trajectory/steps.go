@@ -1,10 +1,6 @@
 package trajectory
 
-import (
-	"encoding/binary"
-	"hash/maphash"
-	"slices"
-)
+import "slices"
 
 // messageTable gives every distinct message one index.
 type messageTable struct {
@@ -47,24 +43,12 @@ func (mt *messageTable) indices(ms []*Message) []int32 {
 }
 
 func identity(m *Message) uint64 {
-	var h maphash.Hash
-	h.SetSeed(seed)
-	for _, s := range []string{m.Role, m.Text, m.Reasoning, m.ToolCallID, m.Name, m.Injected, m.Parts} {
-		writeField(&h, s)
+	h := mix(hashText(m.Role), hashText(m.Text))
+	h = mix(mix(h, hashText(m.Reasoning)), hashText(m.ToolCallID))
+	for i := range m.ToolCalls {
+		h = mix(mix(h, hashText(m.ToolCalls[i].ID)), hashText(m.ToolCalls[i].Arguments))
 	}
-	for _, c := range m.ToolCalls {
-		writeField(&h, c.ID)
-		writeField(&h, c.Name)
-		writeField(&h, c.Arguments)
-	}
-	return h.Sum64()
-}
-
-func writeField(h *maphash.Hash, s string) {
-	var n [8]byte
-	binary.LittleEndian.PutUint64(n[:], uint64(len(s)))
-	h.Write(n[:])
-	h.WriteString(s)
+	return h // what is not hashed is compared
 }
 
 func equalMessages(a, b *Message) bool {

@@ -13,40 +13,47 @@ var seed = maphash.MakeSeed()
 // agents lose or rewrite them when they send their history again. It is stable
 // within a process only.
 func (m *Message) Key() uint64 {
-	var h maphash.Hash
-	h.SetSeed(seed)
-	h.WriteString(m.Role)
-	h.WriteByte(0)
-	h.WriteString(strings.TrimSpace(m.Text))
+	h := mix(hashText(m.Role), hashText(strings.TrimSpace(m.Text)))
 	for i := range m.ToolCalls {
 		c := &m.ToolCalls[i]
-		h.WriteByte(1)
-		h.WriteString(c.Name)
-		h.WriteByte(2)
-		writeCompact(&h, c.Arguments)
+		h = mix(mix(h, hashText(c.Name)), hashCompact(c.Arguments))
 	}
 	if m.Text == "" && m.Parts != "" {
-		h.WriteByte(3)
-		h.WriteString(m.Parts)
+		h = mix(h, hashText(m.Parts))
 	}
-	return h.Sum64()
+	return h
 }
 
-// writeCompact hashes JSON text without the white space between its tokens.
-func writeCompact(h *maphash.Hash, s string) {
-	inString, from := false, 0
+func hashText(s string) uint64 { return maphash.String(seed, s) }
+
+// mix folds the next hash into h; the order counts.
+func mix(h, next uint64) uint64 {
+	h = (h ^ next) * 0x9E3779B97F4A7C15
+	return h ^ h>>29
+}
+
+// hashCompact hashes JSON text without the white space between its tokens.
+func hashCompact(s string) uint64 {
+	if strings.IndexAny(s, " \n\t\r") < 0 {
+		return hashText(s)
+	}
+	b := make([]byte, 0, len(s))
+	inString := false
 	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case inString && c == '\\':
+		c := s[i]
+		switch {
+		case inString && c == '\\' && i+1 < len(s):
+			b = append(b, c)
 			i++
+			c = s[i]
 		case c == '"':
 			inString = !inString
 		case !inString && (c == ' ' || c == '\n' || c == '\t' || c == '\r'):
-			h.WriteString(s[from:i])
-			from = i + 1
+			continue
 		}
+		b = append(b, c)
 	}
-	h.WriteString(s[from:])
+	return maphash.Bytes(seed, b)
 }
 
 // turns returns the messages of a prompt without its instructions: a handover
@@ -81,10 +88,9 @@ func (c *Call) Prefixes() []uint64 {
 		return nil
 	}
 	out := make([]uint64, len(ts))
-	h := uint64(14695981039346656037)
+	var h uint64
 	for i, m := range ts {
-		h = (h ^ m.Key()) * 1099511628211
-		h ^= h >> 29
+		h = mix(h, m.Key())
 		out[i] = h
 	}
 	return out

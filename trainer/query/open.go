@@ -1,0 +1,186 @@
+package query
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"embed"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/tracegrad/tracegrad/internal/dataset"
+	"github.com/tracegrad/tracegrad/rewards"
+)
+
+//go:embed sql
+var statements embed.FS
+
+// Options of [Open]; the zero value is a sound one.
+type Options struct {
+	Rules       []rewards.Rule // decide which rewards are current and what they weigh; nil = see view rules
+	MemoryLimit string         // such as "4GB"; "" = DuckDB's default, 80 % of the machine
+	Threads     int            // 0 = one per core
+	TempDir     string         // where queries spill; "" = the system's
+}
+
+// DB is a dataset opened for queries. It is safe for concurrent use.
+type DB struct {
+	sql   *sql.DB
+	root  string              // absolute
+	files map[string][]string // by table, absolute
+	spill string
+}
+
+// views in the order in which they build on each other.
+var views = []string{"live", "trajectories", "steps", "messages", "rules", "rewards", "returns", "facts", "prompts", "groups"}
+
+// Open opens the dataset at dir, as it is now. The caller closes it.
+//
+// It fails with [ErrNoDataset] if dir is no directory, and with an error that
+// names the file if one is not Parquet or not of its table.
+func Open(ctx context.Context, dir string, opt Options) (*DB, error) {
+	root, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open dataset %s: %w", dir, err)
+	}
+	if info, err := os.Stat(root); err != nil || !info.IsDir() {
+		return nil, fmt.Errorf("open dataset %s: %w: there is no such directory", dir, ErrNoDataset)
+	}
+	db := &DB{root: root, files: map[string][]string{}}
+	// Trajectories first: a set that is committed meanwhile is then not seen at
+	// all, instead of as trajectories without steps.
+	for i := len(dataset.Tables) - 1; i >= 0; i-- {
+		table := dataset.Tables[i]
+		if db.files[table], err = dataset.Files(root, table); err != nil {
+			return nil, fmt.Errorf("open dataset %s: %w", dir, err)
+		}
+	}
+	if db.sql, err = connect(); err != nil {
+		return nil, err
+	}
+	if err := db.set(ctx, opt); err != nil {
+		return nil, errors.Join(fmt.Errorf("open dataset %s: %w", dir, err), db.Close())
+	}
+	return db, nil
+}
+
+// Close frees the database and what it spilled. It may be called twice.
+func (db *DB) Close() error {
+	err := db.sql.Close()
+	if db.spill != "" {
+		err = errors.Join(err, os.RemoveAll(db.spill))
+	}
+	return err
+}
+
+// Files are the files of a table that the views read.
+func (db *DB) Files(table string) []string { return db.files[table] }
+
+func (db *DB) set(ctx context.Context, opt Options) error {
+	if err := db.lockDown(ctx, opt); err != nil {
+		return err
+	}
+	for _, schema := range []string{"v1", "files"} {
+		if err := db.exec(ctx, "CREATE SCHEMA "+schema); err != nil {
+			return err
+		}
+	}
+	for _, table := range append([]string{"rules"}, dataset.Tables...) {
+		if err := db.exec(ctx, statement("tables/"+table)); err != nil {
+			return err
+		}
+	}
+	for _, table := range dataset.Tables {
+		if err := db.addFiles(ctx, table); err != nil {
+			return err
+		}
+	}
+	if err := db.setRules(ctx, opt.Rules); err != nil {
+		return err
+	}
+	for _, view := range views {
+		if err := db.exec(ctx, statement("views/"+view)); err != nil {
+			return fmt.Errorf("create view %s: %w", view, err)
+		}
+	}
+	return nil
+}
+
+// lockDown leaves the dataset's directory, and a directory of ours to spill
+// to, as the only files that can be reached.
+func (db *DB) lockDown(ctx context.Context, opt Options) (err error) {
+	if db.spill, err = os.MkdirTemp(opt.TempDir, "tracegrad-query-"); err != nil {
+		return fmt.Errorf("make directory for spilling: %w", err)
+	}
+	settings := []string{
+		"SET autoinstall_known_extensions = false",
+		"SET autoload_known_extensions = false",
+		"SET TimeZone = 'UTC'",
+		"SET temp_directory = " + quote(db.spill),
+		"SET allowed_directories = [" + quote(db.root) + "]",
+		"SET enable_external_access = false",
+	}
+	if opt.MemoryLimit != "" {
+		settings = append(settings, "SET memory_limit = "+quote(opt.MemoryLimit))
+	}
+	if opt.Threads > 0 {
+		settings = append(settings, fmt.Sprintf("SET threads = %d", opt.Threads))
+	}
+	for _, s := range append(settings, "SET lock_configuration = true") {
+		if err := db.exec(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (db *DB) setRules(ctx context.Context, rules []rewards.Rule) error {
+	rows := make([][]driver.Value, len(rules))
+	for i, r := range rules {
+		rows[i] = []driver.Value{int32(i), r.Name, r.Hash, string(r.Level), r.Weight, string(r.Missing)}
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	return fill(ctx, db.sql, "rules", rows)
+}
+
+func (db *DB) exec(ctx context.Context, text string) error {
+	_, err := db.sql.ExecContext(ctx, text)
+	return explained(err)
+}
+
+// statement is the text of an embedded .sql file. A missing one is a mistake
+// of ours.
+func statement(name string) string {
+	text, err := statements.ReadFile("sql/" + name + ".sql")
+	if err != nil {
+		panic("internal error: " + err.Error())
+	}
+	return string(text)
+}
+
+// quote makes a string literal.
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+
+func quoteAll(list []string) string {
+	quoted := make([]string, len(list))
+	for i, s := range list {
+		quoted[i] = quote(s)
+	}
+	return "[" + strings.Join(quoted, ", ") + "]"
+}
+
+// explained makes an error of the driver one of ours.
+func explained(err error) error {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	if message, _ := duckMessage(err); message != "" {
+		return &Error{Message: strings.TrimSpace(message)}
+	}
+	return err
+}

@@ -1,0 +1,52 @@
+-- One row per trajectory: Σ weight × (the trajectory's value, or the sum over
+-- its steps), as rewards.(*Engine).Return defines it. value is NULL with the
+-- reason: a rule with missing: mask is null (masked), no reward was computed
+-- under the current rules (not_scored), none had a value (no_value), or no
+-- rules were given (no_rules: pass the rewards file).
+CREATE VIEW returns AS
+WITH by_rule AS (
+  SELECT
+    trajectory_id, revision, name,
+    sum(value) AS total,
+    count(value) AS known,
+    count(*) - count(value) AS nulls
+  FROM rewards
+  GROUP BY trajectory_id, revision, name
+),
+by_trajectory AS (
+  SELECT
+    trajectory_id, revision,
+    sum(weight * total) FILTER (known > 0) AS value,
+    count(*) FILTER (level = 'trajectory' AND known > 0 AND missing = 'mask') AS masking_known,
+    count(*) FILTER (nulls > 0 AND missing = 'mask') AS masking_null,
+    count(*) FILTER (known > 0) AS rules_known,
+    count(*) FILTER (level = 'step') AS steps_scored
+  FROM by_rule JOIN rules USING (name)
+  GROUP BY trajectory_id, revision
+),
+needed AS (
+  SELECT
+    count(*) FILTER (level = 'trajectory' AND missing = 'mask') AS masking,
+    count(*) FILTER (level = 'step') AS steps,
+    count(weight) AS weights
+  FROM rules
+),
+judged AS (
+  SELECT
+    live.trajectory_id, live.revision, b.value,
+    CASE
+      WHEN n.weights = 0 THEN 'no_rules'
+      WHEN b.trajectory_id IS NULL THEN 'not_scored'
+      WHEN b.masking_null > 0 OR b.masking_known < n.masking THEN 'masked'
+      WHEN b.rules_known = 0 AND b.steps_scored = n.steps THEN 'no_value'
+      WHEN NOT isfinite(coalesce(b.value, 0)) THEN 'not_finite'
+    END AS reason
+  FROM live
+  CROSS JOIN needed n
+  LEFT JOIN by_trajectory b USING (trajectory_id, revision)
+)
+SELECT
+  trajectory_id, revision,
+  CASE WHEN reason IS NULL THEN coalesce(value, 0) END AS value,
+  reason
+FROM judged

@@ -1,0 +1,195 @@
+package query
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"slices"
+
+	"github.com/parquet-go/parquet-go"
+
+	"github.com/tracegrad/tracegrad/internal/dataset"
+	"github.com/tracegrad/tracegrad/internal/trajectory"
+)
+
+// Trajectories yields the live trajectories for which where (SQL over the view
+// trajectories, "" = all) is true, whole but for Rewards and Facts, which
+// belong to the views of those names. The order is that of batch and id. One file set is held in
+// memory at a time. After an error it stops.
+func (db *DB) Trajectories(ctx context.Context, where string) iter.Seq2[*trajectory.Trajectory, error] {
+	return func(yield func(*trajectory.Trajectory, error) bool) {
+		batches, err := db.batches(ctx, where)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for _, b := range batches {
+			list, err := db.load(ctx, b)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, t := range list {
+				if !yield(t, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// batch is what is wanted of one file set.
+type batch struct {
+	id    string
+	want  map[string]int64    // trajectory id → revision
+	files map[string][]string // by table
+}
+
+func (db *DB) batches(ctx context.Context, where string) ([]*batch, error) {
+	if err := db.Check(ctx, Selection{Where: where}); err != nil {
+		return nil, err
+	}
+	if where == "" {
+		where = "true"
+	}
+	rows, err := db.sql.QueryContext(ctx, filled("run/batches", Selection{Where: where}))
+	if err != nil {
+		return nil, explained(db.blame(ctx, err))
+	}
+	defer rows.Close()
+	var out []*batch
+	byID := map[string]*batch{}
+	for rows.Next() {
+		var id, in string
+		var revision int64
+		if err := rows.Scan(&id, &revision, &in); err != nil {
+			return nil, explained(err)
+		}
+		b := byID[in]
+		if b == nil {
+			b = &batch{id: in, want: map[string]int64{}, files: map[string][]string{}}
+			byID[in] = b
+			out = append(out, b)
+		}
+		b.want[id] = revision
+	}
+	if err := rows.Err(); err != nil {
+		return nil, explained(db.blame(ctx, err))
+	}
+	for _, table := range []string{dataset.TableTrajectories, dataset.TableSteps, dataset.TableMessages} {
+		if err := db.locate(ctx, table, byID); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// locate finds the files that hold the rows of each batch.
+func (db *DB) locate(ctx context.Context, table string, byID map[string]*batch) error {
+	if len(db.files[table]) == 0 {
+		return nil
+	}
+	text := "SELECT DISTINCT batch, filename FROM read_parquet(" + quoteAll(db.files[table]) + ", filename = true, hive_partitioning = false) ORDER BY ALL"
+	rows, err := db.sql.QueryContext(ctx, text)
+	if err != nil {
+		return explained(db.blame(ctx, err))
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id, file string
+		if err := rows.Scan(&id, &file); err != nil {
+			return explained(err)
+		}
+		if b := byID[id]; b != nil {
+			b.files[table] = append(b.files[table], file)
+		}
+	}
+	return explained(rows.Err())
+}
+
+func (db *DB) load(ctx context.Context, b *batch) ([]*trajectory.Trajectory, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	wanted := func(id string, revision int64, in string) bool {
+		r, ok := b.want[id]
+		return ok && r == revision && in == b.id
+	}
+	var s dataset.Set
+	err := errors.Join(
+		readRows(b.files[dataset.TableTrajectories], &s.Trajectories, func(r *dataset.TrajectoryRow) bool {
+			return wanted(r.TrajectoryID, r.Revision, r.Batch)
+		}),
+		readRows(b.files[dataset.TableSteps], &s.Steps, func(r *dataset.StepRow) bool {
+			return wanted(r.TrajectoryID, r.Revision, r.Batch)
+		}),
+		readRows(b.files[dataset.TableMessages], &s.Messages, func(r *dataset.MessageRow) bool {
+			return wanted(r.TrajectoryID, r.Revision, r.Batch)
+		}),
+	)
+	if err != nil {
+		return nil, err
+	}
+	list, err := dataset.Trajectories(s)
+	if err != nil {
+		return nil, fmt.Errorf("batch %s: %w", b.id, err)
+	}
+	slices.SortFunc(list, func(x, y *trajectory.Trajectory) int {
+		if x.ID < y.ID {
+			return -1
+		}
+		return 1
+	})
+	return list, nil
+}
+
+// readRows appends the rows of files that keep wants.
+func readRows[T any](files []string, into *[]T, keep func(*T) bool) error {
+	for _, path := range files {
+		if err := readFile(path, into, keep); err != nil {
+			return fmt.Errorf("read %s: %w: move the file out of the dataset, or write it again", path, err)
+		}
+	}
+	return nil
+}
+
+func readFile[T any](path string, into *[]T, keep func(*T) bool) (err error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	opened, err := parquet.OpenFile(file, info.Size())
+	if err != nil {
+		return err
+	}
+	defer func() { // what the library does about some kinds of broken pages
+		if p := recover(); p != nil {
+			err = fmt.Errorf("broken data: %v", p)
+		}
+	}()
+	reader := parquet.NewGenericReader[T](opened)
+	defer func() { err = errors.Join(err, reader.Close()) }()
+	for {
+		rows := make([]T, 256) // not reused: rows share memory with what is kept
+		n, err := reader.Read(rows)
+		for i := range rows[:n] {
+			if keep(&rows[i]) {
+				*into = append(*into, rows[i])
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}

@@ -12,7 +12,7 @@ import (
 
 // call reads what a model span shows.
 func (d *Decoder) call(s *trajectory.Span, span ptrace.Span) {
-	r := &d.r
+	r := d.r
 	c := &trajectory.Call{ModelCall: trajectory.ModelCall{
 		Provider: r.text(fProvider), RequestModel: r.text(fRequestModel), ResponseModel: r.text(fResponseModel),
 		Adapter: r.text(fAdapter), Bundle: r.text(fBundle), ResponseID: r.text(fResponseID), FinishReason: r.finish(),
@@ -34,7 +34,7 @@ func (d *Decoder) call(s *trajectory.Span, span ptrace.Span) {
 // prompt reads what the model was sent: semconv, else Vercel, else flattened
 // messages, else the raw request.
 func (d *Decoder) prompt(s *trajectory.Span, c *trajectory.Call) {
-	r := &d.r
+	r := d.r
 	var missing trajectory.Reason
 	switch {
 	case r.has(fInputParts):
@@ -91,7 +91,7 @@ func (d *Decoder) instructions(raw string) *trajectory.Message {
 
 // reply reads what the model answered.
 func (d *Decoder) reply(s *trajectory.Span, c *trajectory.Call) {
-	r := &d.r
+	r := d.r
 	var missing trajectory.Reason
 	switch {
 	case r.has(fOutputParts):
@@ -138,7 +138,7 @@ func speaking(ms []*trajectory.Message) []*trajectory.Message {
 }
 
 func (d *Decoder) vercelReply() ([]*trajectory.Message, trajectory.Reason) {
-	r := &d.r
+	r := d.r
 	m := &trajectory.Message{Role: trajectory.RoleAssistant, Text: r.text(fVercelText), Reasoning: r.text(fVercelReason)}
 	if m.Text == "" {
 		m.Text = r.text(fVercelObject)
@@ -232,7 +232,7 @@ func (r *reader) finish() string {
 // tools is the tool definitions as a JSON array. Agents send the same with
 // every call: what was checked once is not checked again.
 func (d *Decoder) tools() string {
-	r := &d.r
+	r := d.r
 	if !r.has(fTools) {
 		if raw := r.flat.toolsJSON(); raw != "" {
 			return d.memo.same(raw)

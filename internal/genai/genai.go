@@ -12,6 +12,7 @@ package genai
 
 import (
 	"strings"
+	"sync"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -33,8 +34,11 @@ type Options struct {
 type Decoder struct {
 	opt  Options
 	memo memo
-	r    reader
+	r    *reader // during Decode only
 }
+
+// readers are shared: open trajectories are many, spans are read one at a time.
+var readers = sync.Pool{New: func() any { return new(reader) }}
 
 // NewDecoder returns a decoder without memory.
 func NewDecoder(opt Options) *Decoder { return &Decoder{opt: opt} }
@@ -76,8 +80,13 @@ func markedName(k string) bool {
 // other reference to it. Spans without a GenAI role are structure: they keep
 // the tree whole and name no step.
 func (d *Decoder) Decode(res pcommon.Resource, _ pcommon.InstrumentationScope, span ptrace.Span) *trajectory.Span {
-	r := &d.r
+	r := readers.Get().(*reader)
 	r.reset()
+	d.r = r
+	defer func() {
+		d.r = nil
+		readers.Put(r)
+	}()
 	held := d.memo.held
 	for k, v := range span.Attributes().All() {
 		r.take(k, v)
@@ -121,7 +130,7 @@ func remoteParent(span ptrace.Span) bool { return span.Flags()&0x300 == 0x300 }
 
 // identity sets who and where: service, agent, user, session, task.
 func (d *Decoder) identity(s *trajectory.Span, res pcommon.Resource, span ptrace.Span) {
-	r := &d.r
+	r := d.r
 	attrs := res.Attributes()
 	if v, ok := attrs.Get("service.name"); ok {
 		s.Service = v.Str()

@@ -118,6 +118,7 @@ type reader struct {
 
 func (r *reader) reset() {
 	r.ranks = [numFields]uint16{}
+	r.values = [numFields]pcommon.Value{} // a pooled reader must not hold spans
 	r.spoken = [8]bool{}
 	r.flat.reset()
 	r.marked = false

@@ -30,7 +30,8 @@ func TaskKeyOf(input string) string {
 // case.
 func MaskInput(input string) string {
 	var b strings.Builder
-	for _, word := range strings.Fields(stripTags(input)) {
+	b.Grow(len(input))
+	for word := range strings.FieldsSeq(stripTags(input)) {
 		if b.Len() > 0 {
 			b.WriteByte(' ')
 		}

@@ -6,11 +6,13 @@ import "slices"
 type messageTable struct {
 	list   []Message
 	byPtr  map[*Message]int32
-	byHash map[uint64][]int32
+	byHash map[uint64]int32 // the latest with this hash; collisions chain by next
+	next   []int32
 }
 
-func newMessageTable() *messageTable {
-	return &messageTable{byPtr: map[*Message]int32{}, byHash: map[uint64][]int32{}}
+// newMessageTable makes room for about n messages.
+func newMessageTable(n int) *messageTable {
+	return &messageTable{list: make([]Message, 0, n), byPtr: make(map[*Message]int32, n), byHash: make(map[uint64]int32, n), next: make([]int32, 0, n)}
 }
 
 func (mt *messageTable) index(m *Message) int32 {
@@ -18,7 +20,11 @@ func (mt *messageTable) index(m *Message) int32 {
 		return i
 	}
 	h := identity(m)
-	for _, i := range mt.byHash[h] {
+	head, ok := mt.byHash[h]
+	if !ok {
+		head = -1
+	}
+	for i := head; i >= 0; i = mt.next[i] {
 		if equalMessages(&mt.list[i], m) {
 			mt.byPtr[m] = i
 			return i
@@ -27,7 +33,8 @@ func (mt *messageTable) index(m *Message) int32 {
 	i := int32(len(mt.list)) //nolint:gosec // bounded by the trajectory's byte cap
 	mt.list = append(mt.list, *m)
 	mt.byPtr[m] = i
-	mt.byHash[h] = append(mt.byHash[h], i)
+	mt.next = append(mt.next, head)
+	mt.byHash[h] = i
 	return i
 }
 
@@ -58,7 +65,11 @@ func equalMessages(a, b *Message) bool {
 
 // writeSteps turns the ordered nodes into steps and fills the message table.
 func (b *builder) writeSteps(t *Trajectory, nodes []*node) {
-	table := newMessageTable()
+	longest := 0
+	for _, n := range b.calls {
+		longest = max(longest, len(n.call.Prompt))
+	}
+	table := newMessageTable(longest + len(b.calls))
 	t.Steps = make([]Step, len(nodes))
 	for i, n := range nodes {
 		s := &t.Steps[i]

@@ -13,9 +13,9 @@ import (
 	"github.com/tracegrad/tracegrad/internal/otlp"
 )
 
-// isTerminal reports whether somebody watches w.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+// isTerminal reports whether stream is a terminal.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 

@@ -23,7 +23,7 @@ const (
 type usageError struct{ error }
 
 // run executes one command line and returns its exit code. An error is one
-// line on stderr.
+// line on stderr; on a terminal it may be several.
 func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
 	root := newRoot()
 	started := false
@@ -43,11 +43,15 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	if err == nil {
 		return exitDone
 	}
+	message := oneLine(err)
+	if isTerminal(errOut) {
+		message = err.Error()
+	}
 	if started && !errors.As(err, new(usageError)) {
-		fmt.Fprintf(errOut, "%s: %s\n", cmd.CommandPath(), oneLine(err))
+		fmt.Fprintf(errOut, "%s: %s\n", cmd.CommandPath(), message)
 		return exitFailed
 	}
-	fmt.Fprintf(errOut, "%s: %s (see %s --help)\n", cmd.CommandPath(), oneLine(err), cmd.CommandPath())
+	fmt.Fprintf(errOut, "%s: %s (see %s --help)\n", cmd.CommandPath(), message, cmd.CommandPath())
 	return exitUsage
 }
 
@@ -65,7 +69,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage. Errors are one line on stderr.`,
 		Version:       version(),
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
-	root.AddCommand(newReplay(), newBundle(), newVersion())
+	root.AddCommand(newReplay(), newSQL(), newBundle(), newVersion())
 	return root
 }
 
@@ -76,9 +80,16 @@ func eachCommand(cmd *cobra.Command, visit func(*cobra.Command)) {
 	}
 }
 
-// oneLine joins the lines of joined errors.
+// oneLine joins the lines of an error. A line that only points at a place in
+// the one above it is left out: nothing is above it any more.
 func oneLine(err error) string {
-	return strings.Join(strings.FieldsFunc(strings.TrimSpace(err.Error()), func(r rune) bool { return r == '\n' }), "; ")
+	var lines []string
+	for line := range strings.Lines(err.Error()) {
+		if line = strings.TrimSpace(line); strings.Trim(line, "^ ") != "" {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "; ")
 }
 
 // printJSON writes v indented, the form that every --json has.

@@ -11,6 +11,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
+
+	"github.com/tracegrad/tracegrad/trainer/query"
 )
 
 func TestMain(m *testing.M) {
@@ -31,7 +33,17 @@ func TestScript(t *testing.T) {
 	}
 	testscript.Run(t, testscript.Params{
 		Dir:  "testdata/script",
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "dataset": writeDataset},
+		Condition: func(name string) (bool, error) {
+			if name != "duckdb" {
+				return false, errors.New("unknown condition " + name)
+			}
+			db, err := query.Open(t.Context(), t.TempDir(), query.Options{})
+			if err != nil {
+				return false, ignore(err, query.ErrNoCgo)
+			}
+			return true, db.Close()
+		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("ROOT", root)
 			for name, url := range servers {
@@ -57,4 +69,11 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if strconv.Itoa(code) != args[0] {
 		ts.Fatalf("%s exited with %d, want %s", args[1], code, args[0])
 	}
+}
+
+func ignore(err, what error) error {
+	if errors.Is(err, what) {
+		return nil
+	}
+	return err
 }

@@ -1,0 +1,50 @@
+package parquetexporter
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/txtar"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/plog"
+)
+
+// testdata/facts.txtar holds pairs: a log record in OTLP/JSON, and the fact it
+// becomes, or why it is set aside.
+func TestReadFacts(t *testing.T) {
+	a, err := txtar.ParseFile("testdata/facts.txtar")
+	require.NoError(t, err)
+	require.NotEmpty(t, a.Files)
+	for i := 0; i < len(a.Files); i += 2 {
+		record, want := a.Files[i], a.Files[i+1]
+		t.Run(record.Name, func(t *testing.T) {
+			ld, err := (&plog.JSONUnmarshaler{}).UnmarshalLogs([]byte(`{"resourceLogs":[{"scopeLogs":[{"logRecords":[` + string(record.Data) + `]}]}]}`))
+			require.NoError(t, err)
+			in := readFacts(ld)
+			got := map[string]any{"facts": in.facts, "skipped": in.skipped}
+			for _, b := range in.bad {
+				got["bad"] = b.Reason + ": " + b.Error
+				assert.NotEmpty(t, b.Data)
+			}
+			data, err := json.Marshal(got)
+			require.NoError(t, err)
+			assert.JSONEq(t, string(want.Data), string(data))
+		})
+	}
+}
+
+func TestReadFactsKeepsNoNumberThatIsNone(t *testing.T) {
+	ld := verdict("c")
+	r := ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0)
+	for _, v := range []float64{nan(), 1 / zero()} {
+		r.Attributes().PutDouble("gen_ai.evaluation.score.value", v)
+		in := readFacts(ld)
+		assert.Empty(t, in.facts)
+		require.Len(t, in.bad, 1)
+		assert.Equal(t, reasonNotFinite, in.bad[0].Reason)
+	}
+}
+
+func zero() float64 { return 0 }
+func nan() float64  { return zero() / zero() }

@@ -165,4 +165,3 @@ func otherFunction(name string) string {
 	}
 	return "the functions are " + strings.Join(functionNames(), ", ")
 }
-

@@ -49,6 +49,6 @@ func (a *aliases) get(trace trajectory.TraceID) string {
 // rolloutAlias is the key of a rollout in aliases.
 func rolloutAlias(rollout string) trajectory.TraceID {
 	var raw trajectory.TraceID
-	hex.Decode(raw[:], []byte(trajectory.IDOf(rollout))) // 32 hex digits: cannot fail
+	_, _ = hex.Decode(raw[:], []byte(trajectory.IDOf(rollout))) // 32 hex digits: cannot fail
 	return raw
 }

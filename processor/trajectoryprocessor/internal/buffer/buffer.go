@@ -108,6 +108,9 @@ func (b *Buffer) Open() int { return b.open.n }
 // Bytes returns what is held, late windows and Hold included.
 func (b *Buffer) Bytes() int64 { return b.bytes + b.extern }
 
+// Full says that Add would refuse any new span.
+func (b *Buffer) Full() bool { return b.bytes-b.residue+b.extern >= b.cfg.MaxBytes }
+
 // Add takes the items of one request: all of them or, with an error, none. A
 // span that is known already is dropped and counted.
 func (b *Buffer) Add(now int64, items []Item) error {
@@ -125,7 +128,6 @@ func (b *Buffer) Add(now int64, items []Item) error {
 	clear(b.touched)
 	b.touched = b.touched[:0]
 	for b.open.n > b.cfg.MaxOpen {
-		b.tally.Evicted++
 		b.close(b.open.first, trajectory.CloseEvicted)
 	}
 	return nil

@@ -3,10 +3,15 @@ package buffer
 import "github.com/tracegrad/tracegrad/internal/trajectory"
 
 // Due returns the trajectories that need not wait any longer at now, and
-// forgets those whose late window is over.
-func (b *Buffer) Due(now int64) []Closed {
+// forgets those whose late window is over. It stops when most or more are to be
+// returned; the next call goes on.
+func (b *Buffer) Due(now int64, most int) []Closed {
 	b.now = now
-	for u := b.clock.ring(now); u != nil; u = b.clock.ring(now) {
+	for len(b.ready) < most {
+		u := b.clock.ring(now)
+		if u == nil {
+			break
+		}
 		if u.state == opened {
 			b.close(u, b.why(u))
 		} else {

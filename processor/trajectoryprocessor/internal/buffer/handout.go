@@ -47,9 +47,11 @@ type part struct {
 func (b *Buffer) handOut(u *unit, reason trajectory.CloseReason) {
 	parts := b.parts(u)
 	claimed := map[*emitted]bool{}
-	taken := map[string]bool{}
-	if !strings.HasPrefix(u.key, keyRollout) {
-		b.nameByOwn(u, parts, claimed, taken)
+	taken := map[string]bool{} // ids that must not be given anew
+	for _, t := range u.traces {
+		if t.part != nil {
+			taken[t.part.id] = true
+		}
 	}
 	for i := range parts {
 		b.name(&parts[i], u, claimed, taken)
@@ -96,19 +98,6 @@ func (b *Buffer) parts(u *unit) []part {
 	return parts
 }
 
-// nameByOwn gives a trajectory that was handed out before to the part that
-// holds the trace it is named after.
-func (b *Buffer) nameByOwn(u *unit, parts []part, claimed map[*emitted]bool, taken map[string]bool) {
-	for i := range parts {
-		p := &parts[i]
-		for _, t := range p.traces {
-			if e := t.part; p.was == nil && e != nil && e.named == t.id && !claimed[e] && b.mayClaim(u, e) {
-				p.claim(e, claimed, taken)
-			}
-		}
-	}
-}
-
 // mayClaim says whether u may hand out e again: e was u's, or its unit is gone,
 // and the trace that it is named after is in no other unit.
 func (b *Buffer) mayClaim(u *unit, e *emitted) bool {
@@ -117,11 +106,6 @@ func (b *Buffer) mayClaim(u *unit, e *emitted) bool {
 	}
 	t := b.traces[e.named]
 	return t == nil || t.unit == u
-}
-
-func (p *part) claim(e *emitted, claimed map[*emitted]bool, taken map[string]bool) {
-	p.was, p.id = e, e.id
-	claimed[e], taken[e.id] = true, true
 }
 
 // name finds the id of a part that has none: the id under which one of its
@@ -138,7 +122,8 @@ func (b *Buffer) name(p *part, u *unit, claimed map[*emitted]bool, taken map[str
 	}
 	for _, t := range p.traces {
 		if e := t.part; p.was == nil && e != nil && !claimed[e] && b.mayClaim(u, e) && (own == "" || e.id == own || first.continues != "") {
-			p.claim(e, claimed, taken)
+			p.was, p.id = e, e.id
+			claimed[e] = true
 		}
 	}
 	if p.id != "" {
@@ -251,7 +236,6 @@ func (b *Buffer) handOutPart(u *unit, p *part, reason trajectory.CloseReason) {
 		Continues: p.traces[0].continues, FirstSeenAt: e.firstSeen / 1000,
 	}
 	if ambiguous {
-		b.tally.Ambiguous++
 		c.Reasons = []trajectory.Reason{trajectory.ReasonAmbiguous}
 	}
 	b.ready = append(b.ready, c)

@@ -140,11 +140,11 @@ func deliver(t *testing.T, b *Buffer, w *world, r *rand.Rand, gap time.Duration)
 		items = items[n:]
 		if gap > 0 {
 			now += r.Int64N(int64(2 * gap))
-			out = append(out, b.Due(now)...)
+			out = append(out, b.Due(now, 1000)...)
 			checkBooks(t, b)
 		}
 	}
-	return append(out, b.Due(now+int64(time.Hour))...)
+	return append(out, b.Due(now+int64(time.Hour), 1000)...)
 }
 
 // last describes the newest revision of every trajectory that is not a

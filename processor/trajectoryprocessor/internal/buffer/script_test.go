@@ -136,7 +136,7 @@ func runScript(t *testing.T, cfg Config, script string) string {
 				b.Pass(x.TraceID, x.SpanID, x.ParentID, x.Remote, x.Start, x.End)
 			}
 		case "due":
-			render(&out, b.Due(now), names)
+			render(&out, b.Due(now, 1000), names)
 		case "flush":
 			render(&out, b.Flush(now), names)
 		case "hold":
@@ -168,7 +168,7 @@ func tell(out *strings.Builder, c Tally) {
 		n    int64
 	}{
 		{"duplicate", c.Duplicate}, {"after truncation", c.AfterTruncation}, {"stripped", c.Stripped}, {"late", c.Late},
-		{"reopened", c.Reopened}, {"evicted", c.Evicted}, {"forgotten", c.Forgotten},
+		{"reopened", c.Reopened}, {"forgotten", c.Forgotten},
 	} {
 		if x.n != 0 {
 			fmt.Fprintf(out, "> %s %d\n", x.name, x.n)

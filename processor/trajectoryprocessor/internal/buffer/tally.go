@@ -8,9 +8,7 @@ type Tally struct {
 	Stripped        int64    // spans whose content did not fit into the byte cap
 	Late            int64    // spans that came after the late window
 	Reopened        int64    // closed trajectories that got new spans
-	Evicted         int64    // open trajectories closed to make room
 	Forgotten       int64    // closed trajectories that left their late window early to make room
-	Ambiguous       int64    // fragments that fit several histories
 }
 
 // Take returns the counts and starts again from zero.

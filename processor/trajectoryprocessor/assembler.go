@@ -1,0 +1,193 @@
+package trajectoryprocessor
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/collector/component/componentstatus"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracegrad/tracegrad/internal/genai"
+	"github.com/tracegrad/tracegrad/internal/trajectory"
+	"github.com/tracegrad/tracegrad/processor/trajectoryprocessor/internal/buffer"
+)
+
+const (
+	mib = 1 << 20
+
+	// dueAtOnce bounds how many trajectories are taken out of the buffer under
+	// one lock.
+	dueAtOnce = 256
+
+	// pendingShare of max_memory_mib may wait for the next component; then
+	// trajectories stay in the buffer, and senders feel it when that is full.
+	pendingShare = 8
+)
+
+// assembler is the buffer of one traces pipeline, with what surrounds it:
+// decoders before, assembly and rewards behind.
+type assembler struct {
+	hub    *hub
+	out    outbox
+	report func(*componentstatus.Event)
+
+	mu       sync.Mutex // guards what follows
+	buf      *buffer.Buffer
+	decoders decoders
+	stopped  bool
+}
+
+func newAssembler(h *hub, next consumer.Traces) *assembler {
+	cfg := h.cfg
+	return &assembler{
+		hub:    h,
+		out:    outbox{next: next},
+		report: func(*componentstatus.Event) {},
+		buf: buffer.New(buffer.Config{
+			RootGrace: cfg.RootGrace, Idle: cfg.Idle, MaxAge: cfg.MaxAge, LateWindow: cfg.LateWindow,
+			MaxTrajectoryBytes: int64(cfg.MaxTrajectoryMiB) * mib,
+			MaxBytes:           int64(cfg.MaxMemoryMiB) * mib,
+			MaxOpen:            cfg.MaxOpen,
+			ByKey:              cfg.Key == keyAttributes,
+		}),
+		decoders: newDecoders(genai.Options{TaskKey: cfg.TaskKey, Tenant: cfg.TenantKey, Attributes: cfg.Attributes}),
+	}
+}
+
+// take sorts a request. It returns the spans to pass on, td itself if those are
+// all; some is false if there are none.
+func (a *assembler) take(ctx context.Context, td ptrace.Traces) (rest ptrace.Traces, some bool, err error) {
+	marks := a.marked(ctx, td)
+	now := time.Now().UnixNano()
+	a.mu.Lock()
+	if a.stopped {
+		a.mu.Unlock()
+		return td, false, errStopped
+	}
+	s := a.sort(td, marks)
+	if s.held > 0 {
+		err = a.add(now, td, s)
+	}
+	tally := a.buf.Take()
+	a.mu.Unlock()
+	if err != nil {
+		return td, false, a.refused(ctx, s.held, err)
+	}
+	a.hub.countTally(ctx, tally)
+	a.hub.countIncomplete(ctx, s.incomplete)
+	switch {
+	case s.held == 0:
+		return td, true, nil
+	case s.passed == 0:
+		return td, false, nil
+	}
+	return s.copyRest(td), true, nil
+}
+
+// add decodes the spans that are held and puts them into the buffer.
+func (a *assembler) add(now int64, td ptrace.Traces, s *sorted) error {
+	if a.buf.Full() {
+		return buffer.ErrFull
+	}
+	return a.buf.Add(now, a.decode(td, s))
+}
+
+// refused counts a request that was not taken and says what to do with it.
+func (a *assembler) refused(ctx context.Context, spans int, err error) error {
+	reason := "full"
+	if errors.Is(err, buffer.ErrTooLarge) {
+		reason = "too_large"
+		err = consumererror.NewPermanent(err)
+	}
+	a.hub.tb.ProcessorTrajectorySpansRefused.Add(ctx, int64(spans), withReason(reason))
+	return err
+}
+
+// run hands out what is due until ctx ends.
+func (a *assembler) run(ctx context.Context) {
+	ticker := time.NewTicker(interval(a.hub.cfg))
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			a.tick(ctx, now)
+		}
+	}
+}
+
+// interval is how often to look: often enough that no clock runs much over.
+func interval(cfg *Config) time.Duration {
+	return min(max(min(cfg.RootGrace, cfg.Idle)/10, 10*time.Millisecond), time.Second)
+}
+
+// tick hands out what is due.
+func (a *assembler) tick(ctx context.Context, now time.Time) {
+	a.send(ctx)
+	most := int64(a.hub.cfg.MaxMemoryMiB) * mib / pendingShare
+	for ctx.Err() == nil && a.out.held() < most {
+		a.mu.Lock()
+		closed := a.buf.Due(now.UnixNano(), dueAtOnce)
+		a.forget(closed)
+		tally := a.buf.Take()
+		a.mu.Unlock()
+		a.hub.countTally(ctx, tally)
+		a.assemble(ctx, closed, now)
+		a.send(ctx)
+		if len(closed) < dueAtOnce {
+			return
+		}
+	}
+}
+
+// flush hands out everything and takes nothing more.
+func (a *assembler) flush(ctx context.Context) {
+	now := time.Now()
+	a.mu.Lock()
+	closed := a.buf.Flush(now.UnixNano())
+	a.stopped = true
+	a.decoders.clear()
+	a.mu.Unlock()
+	ok := true
+	for len(closed) > 0 && ok && ctx.Err() == nil {
+		n := min(len(closed), dueAtOnce)
+		a.assemble(ctx, closed[:n], now)
+		clear(closed[:n])
+		closed = closed[n:]
+		ok = a.drain(ctx)
+	}
+	a.drain(ctx)
+	a.abandon(len(closed))
+}
+
+// forget drops the decoders of trajectories that were handed out.
+func (a *assembler) forget(closed []buffer.Closed) {
+	for i := range closed {
+		var last trajectory.TraceID
+		for _, s := range closed[i].Spans {
+			if s.TraceID != last {
+				last = s.TraceID
+				a.decoders.drop(last)
+			}
+		}
+	}
+}
+
+func (a *assembler) open() int64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return int64(a.buf.Open())
+}
+
+func (a *assembler) held() int64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.buf.Bytes()
+}
+
+func (a *assembler) pending() int64 { return a.out.held() }

@@ -1,0 +1,75 @@
+package trajectoryprocessor
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componentstatus"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+)
+
+var errStopped = errors.New("trajectory processor has stopped")
+
+// tracesProcessor is the thin shell of an assembler: it starts and stops its
+// clock.
+type tracesProcessor struct {
+	assembler *assembler
+	leave     func()
+	next      consumer.Traces
+
+	mu      sync.Mutex
+	cancel  context.CancelFunc // nil = not running
+	done    chan struct{}
+	stopped bool
+}
+
+// Capabilities says that requests are only read: what goes on while spans of
+// the same request stay here is a copy.
+func (*tracesProcessor) Capabilities() consumer.Capabilities { return consumer.Capabilities{} }
+
+// Start starts the clock.
+func (p *tracesProcessor) Start(_ context.Context, host component.Host) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopped || p.cancel != nil {
+		return nil
+	}
+	p.assembler.report = func(e *componentstatus.Event) { componentstatus.ReportStatus(host, e) }
+	ctx, cancel := context.WithCancel(context.Background())
+	p.cancel, p.done = cancel, make(chan struct{})
+	go func() {
+		defer close(p.done)
+		p.assembler.run(ctx)
+	}()
+	return nil
+}
+
+// ConsumeTraces takes the spans of agents and passes all others on at once. An
+// error that is not permanent means that nothing of the request was taken.
+func (p *tracesProcessor) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
+	rest, some, err := p.assembler.take(ctx, td)
+	if err != nil || !some {
+		return err
+	}
+	return p.next.ConsumeTraces(ctx, rest)
+}
+
+// Shutdown hands on everything that is open, as far as ctx allows.
+func (p *tracesProcessor) Shutdown(ctx context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopped {
+		return nil
+	}
+	p.stopped = true
+	if p.cancel != nil {
+		p.cancel()
+		<-p.done
+	}
+	p.assembler.flush(ctx)
+	p.leave()
+	return nil
+}

@@ -1,0 +1,143 @@
+package trajectoryprocessor
+
+import (
+	"context"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracegrad/tracegrad/internal/genai"
+	"github.com/tracegrad/tracegrad/internal/trajectory"
+)
+
+// marks are the traces of a request that have a span with a GenAI marker.
+type marks map[pcommon.TraceID]struct{}
+
+// marked finds the traces that are agents'. It is nil for ordinary requests.
+func (a *assembler) marked(ctx context.Context, td ptrace.Traces) marks {
+	var m marks
+	invalid := 0
+	for _, rs := range td.ResourceSpans().All() {
+		for _, ss := range rs.ScopeSpans().All() {
+			ours := ss.Scope().Name() == trajectory.ScopeName
+			for _, span := range ss.Spans().All() {
+				switch {
+				case !genai.Marked(span) || ours && finished(span):
+				case !valid(span):
+					invalid++
+				default:
+					if m == nil {
+						m = marks{}
+					}
+					m[span.TraceID()] = struct{}{}
+				}
+			}
+		}
+	}
+	if invalid > 0 {
+		a.hub.tb.ProcessorTrajectorySpansInvalid.Add(ctx, int64(invalid))
+	}
+	return m
+}
+
+// finished says whether a span is a trajectory that left a trajectory
+// processor.
+func finished(span ptrace.Span) bool {
+	_, ok := span.Attributes().Get(trajectory.AttrTrajectory)
+	return ok
+}
+
+func valid(span ptrace.Span) bool { return !span.TraceID().IsEmpty() && !span.SpanID().IsEmpty() }
+
+// sorted says which spans of a request are held.
+type sorted struct {
+	hold         []bool // per span, in order; nil = none
+	held, passed int
+	incomplete   map[trajectory.Reason]int64 // of the spans that were decoded
+}
+
+// sort decides for every span. Those that pass are noted: their trace may turn
+// out to be an agent's. a.mu is held.
+func (a *assembler) sort(td ptrace.Traces, m marks) *sorted {
+	s := &sorted{}
+	if m != nil {
+		s.hold = make([]bool, 0, td.SpanCount())
+	}
+	var last pcommon.TraceID
+	lastHeld := false
+	at := 0
+	for _, rs := range td.ResourceSpans().All() {
+		for _, ss := range rs.ScopeSpans().All() {
+			ours := ss.Scope().Name() == trajectory.ScopeName
+			for _, span := range ss.Spans().All() {
+				if id := span.TraceID(); at == 0 || id != last {
+					last = id
+					_, lastHeld = m[id]
+					lastHeld = lastHeld || a.buf.Knows(trajectory.TraceID(id))
+				}
+				at++
+				if hold := lastHeld && valid(span) && !(ours && finished(span)); hold {
+					s.grow(at - 1)
+					s.hold = append(s.hold, true)
+					s.held++
+					continue
+				}
+				if s.hold != nil {
+					s.hold = append(s.hold, false)
+				}
+				s.passed++
+				a.note(span)
+			}
+		}
+	}
+	return s
+}
+
+// grow makes up for the spans before the first that is held.
+func (s *sorted) grow(n int) {
+	if s.hold == nil {
+		s.hold = make([]bool, n, 2*n+8)
+	}
+}
+
+// remoteParent are the OTLP flags that say: it is known where the parent runs,
+// and that is another process.
+const remoteParent = 0x300
+
+// note remembers a span that passes.
+func (a *assembler) note(span ptrace.Span) {
+	if valid(span) {
+		a.buf.Pass(trajectory.TraceID(span.TraceID()), trajectory.SpanID(span.SpanID()), trajectory.SpanID(span.ParentSpanID()),
+			span.Flags()&remoteParent == remoteParent, int64(span.StartTimestamp()), int64(span.EndTimestamp())) //nolint:gosec // OTLP times fit until 2262
+	}
+}
+
+// copyRest returns a copy of the spans that are not held.
+func (s *sorted) copyRest(td ptrace.Traces) ptrace.Traces {
+	rest := ptrace.NewTraces()
+	at := 0
+	for _, rs := range td.ResourceSpans().All() {
+		var toResource ptrace.ResourceSpans
+		for _, ss := range rs.ScopeSpans().All() {
+			var toScope ptrace.ScopeSpans
+			for _, span := range ss.Spans().All() {
+				at++
+				if s.hold[at-1] {
+					continue
+				}
+				if toResource == (ptrace.ResourceSpans{}) {
+					toResource = rest.ResourceSpans().AppendEmpty()
+					rs.Resource().CopyTo(toResource.Resource())
+					toResource.SetSchemaUrl(rs.SchemaUrl())
+				}
+				if toScope == (ptrace.ScopeSpans{}) {
+					toScope = toResource.ScopeSpans().AppendEmpty()
+					ss.Scope().CopyTo(toScope.Scope())
+					toScope.SetSchemaUrl(ss.SchemaUrl())
+				}
+				span.CopyTo(toScope.Spans().AppendEmpty())
+			}
+		}
+	}
+	return rest
+}

@@ -107,3 +107,31 @@ func TestOldAndNewFilesTogether(t *testing.T) {
 	assert.Equal(t, 2, n)
 	assert.Len(t, readSet(t, root).Trajectories, 4, "our reader passes over columns it does not know")
 }
+
+// The SQL of the specification runs as it stands.
+func TestSpecificationSQL(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/dataset.md")
+	require.NoError(t, err)
+	dir := t.TempDir()
+	require.NoError(t, os.CopyFS(dir+"/data", os.DirFS("testdata")))
+	t.Chdir(dir)
+	db := openDuckDB(t)
+	blocks := strings.Split(string(doc), "```sql\n")[1:]
+	require.Len(t, blocks, 3)
+	for _, block := range blocks {
+		block, _, _ = strings.Cut(block, "```")
+		rows, err := db.Query(block)
+		require.NoError(t, err, block)
+		n := 0
+		for rows.Next() {
+			n++
+		}
+		require.NoError(t, rows.Err(), block)
+		if !strings.Contains(block, "CREATE") {
+			assert.NotZero(t, n, block)
+		}
+	}
+	var steps int
+	require.NoError(t, db.QueryRow("SELECT count(*) FROM live_steps").Scan(&steps))
+	assert.Equal(t, 5, steps)
+}

@@ -71,18 +71,18 @@ func emptied[T any](rows []T) []T {
 
 func trajectoryRow(batch string, exportedAt int64, t *trajectory.Trajectory) TrajectoryRow {
 	return TrajectoryRow{
-		TrajectoryID: clean(t.ID), Revision: t.Revision, Batch: batch, Writer: clean(t.Writer),
-		TaskKey: clean(t.TaskKey), TaskKeySource: clean(t.TaskKeySource),
-		TraceIDs: cleanAll(t.TraceIDs), ConversationID: clean(t.ConversationID), UserID: clean(t.UserID),
-		Tenant: clean(t.Tenant), ServiceName: clean(t.ServiceName),
-		AgentNames: cleanAll(t.AgentNames), Dialects: cleanAll(t.Dialects), Source: string(t.Source),
-		Input: clean(t.Input), Output: clean(t.Output), Status: string(t.Status), Error: clean(t.Error),
-		CloseReason: string(t.CloseReason), Continues: clean(t.Continues),
-		StartedAt: t.StartedAt, EndedAt: t.EndedAt, FirstSeenAt: t.FirstSeenAt, ExportedAt: exportedAt,
+		TrajectoryID: clean(t.ID), Revision: t.Revision, Batch: batch, Writer: text(&t.Writer),
+		TaskKey: text(&t.TaskKey), TaskKeySource: text(&t.TaskKeySource),
+		TraceIDs: cleanAll(t.TraceIDs), ConversationID: text(&t.ConversationID), UserID: text(&t.UserID),
+		Tenant: text(&t.Tenant), ServiceName: text(&t.ServiceName),
+		AgentNames: cleanAll(t.AgentNames), Dialects: cleanAll(t.Dialects), Source: text((*string)(&t.Source)),
+		Input: text(&t.Input), Output: text(&t.Output), Status: text((*string)(&t.Status)), Error: text(&t.Error),
+		CloseReason: text((*string)(&t.CloseReason)), Continues: text(&t.Continues),
+		StartedAt: moment(&t.StartedAt), EndedAt: moment(&t.EndedAt), FirstSeenAt: moment(&t.FirstSeenAt), ExportedAt: moment(&exportedAt),
 		SpanCount: int32(t.SpanCount), ModelCalls: int32(t.ModelCalls), ToolCalls: int32(t.ToolCalls),
 		InputTokens: t.InputTokens, OutputTokens: t.OutputTokens,
-		Bundle: clean(t.Bundle), Tokens: string(t.Tokens),
-		Trainable: t.Trainable, Reasons: texts(t.Reasons), Attributes: clean(t.Attributes),
+		Bundle: text(&t.Bundle), Tokens: text((*string)(&t.Tokens)),
+		Trainable: t.Trainable, Reasons: texts(t.Reasons), Attributes: text(&t.Attributes),
 	}
 }
 
@@ -90,9 +90,9 @@ func stepRow(batch string, t *trajectory.Trajectory, i int, tools int32) StepRow
 	s := &t.Steps[i]
 	row := StepRow{
 		TrajectoryID: clean(t.ID), Revision: t.Revision, Batch: batch,
-		StepIndex: int32(s.Index), Thread: int32(s.Thread), Kind: string(s.Kind), AgentName: clean(s.AgentName),
-		TraceID: clean(s.TraceID), SpanID: clean(s.SpanID), StartedAt: s.StartedAt, EndedAt: s.EndedAt,
-		Error: clean(s.Error), Trainable: s.Trainable, Reasons: texts(s.Reasons), Attributes: clean(s.Attributes),
+		StepIndex: int32(s.Index), Thread: int32(s.Thread), Kind: string(s.Kind), AgentName: text(&s.AgentName),
+		TraceID: text(&s.TraceID), SpanID: text(&s.SpanID), StartedAt: moment(&s.StartedAt), EndedAt: moment(&s.EndedAt),
+		Error: text(&s.Error), Trainable: s.Trainable, Reasons: texts(s.Reasons), Attributes: text(&s.Attributes),
 	}
 	if s.Parent != nil {
 		row.ParentStep = new(int32(*s.Parent))
@@ -101,10 +101,10 @@ func stepRow(batch string, t *trajectory.Trajectory, i int, tools int32) StepRow
 		row.setModel(s.Model, int32(i), tools)
 	}
 	if s.Tool != nil {
-		row.ToolName, row.ToolCallID = clean(s.Tool.Name), clean(s.Tool.CallID)
-		row.ToolArguments = clean(s.Tool.Arguments)
-		if s.Tool.Result != nil {
-			row.ToolResult = new(clean(*s.Tool.Result))
+		row.ToolName, row.ToolCallID = text(&s.Tool.Name), text(&s.Tool.CallID)
+		row.ToolArguments = text(&s.Tool.Arguments)
+		if row.ToolResult = s.Tool.Result; row.ToolResult != nil && *row.ToolResult != "" {
+			row.ToolResult = text(row.ToolResult)
 		}
 	}
 	return row
@@ -112,18 +112,18 @@ func stepRow(batch string, t *trajectory.Trajectory, i int, tools int32) StepRow
 
 // setModel stores the tool definitions only with the first step that shows them.
 func (row *StepRow) setModel(m *trajectory.ModelCall, step, tools int32) {
-	row.Provider, row.RequestModel, row.ResponseModel = clean(m.Provider), clean(m.RequestModel), clean(m.ResponseModel)
-	row.Adapter, row.Bundle = clean(m.Adapter), clean(m.Bundle)
-	row.ResponseID, row.FinishReason = clean(m.ResponseID), clean(m.FinishReason)
+	row.Provider, row.RequestModel, row.ResponseModel = text(&m.Provider), text(&m.RequestModel), text(&m.ResponseModel)
+	row.Adapter, row.Bundle = text(&m.Adapter), text(&m.Bundle)
+	row.ResponseID, row.FinishReason = text(&m.ResponseID), text(&m.FinishReason)
 	row.InputTokens, row.OutputTokens, row.CachedTokens = m.InputTokens, m.OutputTokens, m.CachedTokens
 	row.Temperature, row.TopP, row.TopK = m.Temperature, m.TopP, m.TopK
 	row.MaxTokens, row.Seed = m.MaxTokens, m.Seed
-	row.Constrained, row.LogprobsMode = m.Constrained, clean(m.LogprobsMode)
+	row.Constrained, row.LogprobsMode = m.Constrained, text(&m.LogprobsMode)
 	if tools >= 0 {
-		row.ToolsStep = &tools
+		row.ToolsStep = new(tools)
 	}
 	if tools == step {
-		row.Tools = clean(m.Tools)
+		row.Tools = text(&m.Tools)
 	}
 	row.InputMessages, row.OutputMessages = unknown(m.Input), unknown(m.Output)
 	row.PromptBase, row.PromptTokenIDs = m.PromptBase, unknown(m.PromptTokenIDs)
@@ -134,9 +134,9 @@ func messageRow(batch string, t *trajectory.Trajectory, i int) MessageRow {
 	m := &t.Messages[i]
 	return MessageRow{
 		TrajectoryID: clean(t.ID), Revision: t.Revision, Batch: batch, MessageIndex: int32(i),
-		Role: clean(m.Role), Text: clean(m.Text), Reasoning: clean(m.Reasoning),
-		ToolCalls: toolCallsJSON(m.ToolCalls), ToolCallID: clean(m.ToolCallID), Name: clean(m.Name),
-		Injected: clean(m.Injected), Parts: clean(m.Parts),
+		Role: text(&m.Role), Text: text(&m.Text), Reasoning: text(&m.Reasoning),
+		ToolCalls: toolCallsJSON(m.ToolCalls), ToolCallID: text(&m.ToolCallID), Name: text(&m.Name),
+		Injected: text(&m.Injected), Parts: text(&m.Parts),
 	}
 }
 
@@ -145,8 +145,8 @@ func messageRow(batch string, t *trajectory.Trajectory, i int) MessageRow {
 func NewRewardRow(trajectoryID string, revision, firstSeenAt int64, r trajectory.Reward) RewardRow {
 	row := RewardRow{
 		TrajectoryID: clean(trajectoryID), Revision: revision, Name: clean(r.Name), Value: r.Value,
-		Reason: clean(r.Reason), Explanation: clean(r.Explanation), Source: clean(r.Source), RuleHash: clean(r.RuleHash),
-		Provisional: r.Provisional, EvaluatedAt: r.EvaluatedAt, FirstSeenAt: firstSeenAt,
+		Reason: text(&r.Reason), Explanation: text(&r.Explanation), Source: text(&r.Source), RuleHash: text(&r.RuleHash),
+		Provisional: r.Provisional, EvaluatedAt: moment(&r.EvaluatedAt), FirstSeenAt: firstSeenAt,
 	}
 	if r.Step >= 0 {
 		row.StepIndex = new(int32(r.Step))
@@ -159,11 +159,30 @@ func factRow(batch string, f trajectory.Fact) FactRow {
 		f.ID = FactID(f)
 	}
 	return FactRow{
-		FactID: clean(f.ID), Batch: batch, Name: clean(f.Name), Value: f.Value, Label: clean(f.Label),
-		Explanation: clean(f.Explanation), Source: clean(f.Source), ObservedAt: f.ObservedAt,
-		TrajectoryID: clean(f.TrajectoryID), TraceID: clean(f.TraceID), SpanID: clean(f.SpanID),
-		ResponseID: clean(f.ResponseID), ConversationID: clean(f.ConversationID),
+		FactID: clean(f.ID), Batch: batch, Name: clean(f.Name), Value: f.Value, Label: text(&f.Label),
+		Explanation: text(&f.Explanation), Source: text(&f.Source), ObservedAt: moment(&f.ObservedAt),
+		TrajectoryID: text(&f.TrajectoryID), TraceID: text(&f.TraceID), SpanID: text(&f.SpanID),
+		ResponseID: text(&f.ResponseID), ConversationID: text(&f.ConversationID),
 	}
+}
+
+// text is NULL for an absent text, else s itself unless it must be cleaned.
+func text(s *string) *string {
+	switch {
+	case *s == "":
+		return nil
+	case !utf8.ValidString(*s):
+		return new(clean(*s))
+	}
+	return s
+}
+
+// moment is NULL for an unknown time.
+func moment(us *int64) *int64 {
+	if *us == 0 {
+		return nil
+	}
+	return us
 }
 
 func clean(s string) string {

@@ -2,6 +2,8 @@ package dataset_test
 
 import (
 	"encoding/json"
+	"reflect"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -45,9 +47,37 @@ func TestTrajectoriesIsTheInverseOfRowsOnDisk(t *testing.T) {
 	for i := range want { // one by one: a diff of all is unreadable
 		require.Equal(t, want[i], got[i], "seed %d", i)
 	}
+	requireNoEmptyTexts(t, set)
 	for _, m := range set.Messages {
-		if m.ToolCalls != "" {
-			require.True(t, json.Valid([]byte(m.ToolCalls)), m.ToolCalls)
+		if m.ToolCalls != nil {
+			require.True(t, json.Valid([]byte(*m.ToolCalls)), *m.ToolCalls)
+		}
+	}
+}
+
+// requireNoEmptyTexts finds absent texts that were stored as "" instead of NULL.
+func requireNoEmptyTexts(t *testing.T, set dataset.Set) {
+	tables := reflect.ValueOf(set)
+	for i := range tables.NumField() {
+		for j := range tables.Field(i).Len() {
+			row := tables.Field(i).Index(j)
+			for k := range row.NumField() {
+				name := row.Type().Field(k).Name
+				if s, ok := row.Field(k).Interface().(*string); ok && s != nil && name != "ToolResult" {
+					require.NotEmpty(t, *s, "%s %d: %s", tables.Type().Field(i).Name, j, name)
+				}
+			}
+		}
+	}
+}
+
+// What may be NULL is a pointer or a list: parquet-go does not store the zeros of plain optional values alike.
+func TestNullableColumnsArePointers(t *testing.T) {
+	for _, row := range []any{dataset.TrajectoryRow{}, dataset.StepRow{}, dataset.MessageRow{}, dataset.RewardRow{}, dataset.FactRow{}} {
+		for f := range reflect.TypeOf(row).Fields() {
+			nullable := strings.Contains(f.Tag.Get("parquet"), ",optional")
+			kind := f.Type.Kind()
+			assert.Equal(t, nullable && kind != reflect.Slice, kind == reflect.Pointer, "%T.%s", row, f.Name)
 		}
 	}
 }
@@ -71,7 +101,7 @@ func TestTrajectoriesRefuses(t *testing.T) {
 		"stands twice in batch b":                         func(s *dataset.Set) { s.Trajectories = append(s.Trajectories, s.Trajectories[0]) },
 		"step 1: its index says 2":                        func(s *dataset.Set) { s.Steps = append(s.Steps[:1], s.Steps[2]) },
 		"message 3: it stands at":                         func(s *dataset.Set) { s.Messages = append(s.Messages[:1], s.Messages[3]) },
-		"message 1: read tool_calls:":                     func(s *dataset.Set) { s.Messages[1].ToolCalls = "{" },
+		"message 1: read tool_calls:":                     func(s *dataset.Set) { s.Messages[1].ToolCalls = ptr("{") },
 		"step 2: its tools stand at step 1, which is not": func(s *dataset.Set) { s.Steps[2].ToolsStep = ptr(int32(1)) },
 	} {
 		s := sampleSet()
@@ -84,10 +114,10 @@ func TestTrajectoriesRefuses(t *testing.T) {
 
 func TestToolDefinitionsAreStoredOnce(t *testing.T) {
 	s := dataset.Rows("b", 1, sample()[0])
-	assert.NotEmpty(t, s.Steps[0].Tools)
+	assert.Equal(t, `[{"name":"lookup"}]`, *s.Steps[0].Tools)
 	assert.Equal(t, int32(0), *s.Steps[0].ToolsStep)
 	assert.Nil(t, s.Steps[1].ToolsStep)
-	assert.Empty(t, s.Steps[2].Tools)
+	assert.Nil(t, s.Steps[2].Tools)
 	assert.Equal(t, int32(0), *s.Steps[2].ToolsStep)
 }
 
@@ -105,15 +135,15 @@ func TestBrokenTextIsReplaced(t *testing.T) {
 	assert.Equal(t, []string{"ok", "\uFFFD", "ok"}, s.Trajectories[0].TraceIDs)
 	assert.Equal(t, []string{"ok", "\xff", "ok"}, tr.TraceIDs, "the argument is not changed")
 	assert.Equal(t, "\uFFFD", *s.Steps[0].ToolResult)
-	assert.JSONEq(t, `[{"id":"","name":"","arguments":"\ufffd"}]`, s.Messages[0].ToolCalls)
-	assert.Equal(t, "\uFFFD", s.Facts[0].Explanation)
+	assert.JSONEq(t, `[{"id":"","name":"","arguments":"\ufffd"}]`, *s.Messages[0].ToolCalls)
+	assert.Equal(t, "\uFFFD", *s.Facts[0].Explanation)
 	assert.Equal(t, []string{"\uFFFD"}, s.Trajectories[0].Reasons)
 }
 
 func TestFactsOfATrajectoryNameIt(t *testing.T) {
 	tr := &trajectory.Trajectory{ID: "t", Facts: []trajectory.Fact{{Name: "solved", TraceID: "x"}}}
 	row := dataset.Rows("b", 1, tr).Facts[0]
-	assert.Equal(t, "t", row.TrajectoryID)
+	assert.Equal(t, "t", *row.TrajectoryID)
 	assert.NotEmpty(t, row.FactID)
 	assert.Empty(t, tr.Facts[0].ID, "the argument is not changed")
 }

@@ -143,13 +143,7 @@ func TestOldFilesAreRead(t *testing.T) {
 
 // Columns may be added, never renamed, removed or given another type.
 func TestColumnsAreOnlyAdded(t *testing.T) {
-	for table, schema := range map[string]*parquet.Schema{
-		dataset.TableTrajectories: parquet.SchemaOf(dataset.TrajectoryRow{}),
-		dataset.TableSteps:        parquet.SchemaOf(dataset.StepRow{}),
-		dataset.TableMessages:     parquet.SchemaOf(dataset.MessageRow{}),
-		dataset.TableRewards:      parquet.SchemaOf(dataset.RewardRow{}),
-		dataset.TableFacts:        parquet.SchemaOf(dataset.FactRow{}),
-	} {
+	for table, schema := range schemas {
 		files, err := dataset.Files("testdata", table)
 		require.NoError(t, err)
 		require.NotEmpty(t, files)

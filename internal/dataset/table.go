@@ -98,6 +98,9 @@ func writerOptions[T any]() []parquet.WriterOption {
 		parquet.PageBufferSize(pageBytes),
 		parquet.WriteBufferSize(1 << 20),
 		parquet.DictionaryMaxBytes(dictionaryBytes),
+		// Times, counters, indices and token ids; what has a dictionary keeps it.
+		parquet.DefaultEncodingFor(parquet.Int32, &parquet.DeltaBinaryPacked),
+		parquet.DefaultEncodingFor(parquet.Int64, &parquet.DeltaBinaryPacked),
 		parquet.KeyValueMetadata("tracegrad.dataset.version", strconv.Itoa(Version)),
 	}
 	for _, path := range bodies(reflect.TypeFor[T]()) {
@@ -124,23 +127,27 @@ func bodies(row reflect.Type) (paths [][]string) {
 	return paths
 }
 
+func size(s *string) int {
+	if s == nil {
+		return 0
+	}
+	return len(*s)
+}
+
 func (row *TrajectoryRow) bytes() int {
-	return 300 + len(row.Input) + len(row.Output) + len(row.Error) + len(row.Attributes)
+	return 300 + size(row.Input) + size(row.Output) + size(row.Error) + size(row.Attributes)
 }
 
 func (row *StepRow) bytes() int {
-	n := 300 + len(row.Error) + len(row.Attributes) + len(row.Tools) + len(row.ToolArguments) +
+	n := 300 + size(row.Error) + size(row.Attributes) + size(row.Tools) + size(row.ToolArguments) +
 		4*(len(row.InputMessages)+len(row.OutputMessages)+len(row.PromptTokenIDs)+len(row.TokenIDs)+len(row.Logprobs))
-	if row.ToolResult != nil {
-		n += len(*row.ToolResult)
-	}
-	return n
+	return n + size(row.ToolResult)
 }
 
 func (row *MessageRow) bytes() int {
-	return 80 + len(row.Text) + len(row.Reasoning) + len(row.ToolCalls) + len(row.Parts)
+	return 80 + size(row.Text) + size(row.Reasoning) + size(row.ToolCalls) + size(row.Parts)
 }
 
-func (row *RewardRow) bytes() int { return 120 + len(row.Explanation) }
+func (row *RewardRow) bytes() int { return 120 + size(row.Explanation) }
 
-func (row *FactRow) bytes() int { return 200 + len(row.Explanation) }
+func (row *FactRow) bytes() int { return 200 + size(row.Explanation) }

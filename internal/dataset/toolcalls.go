@@ -7,11 +7,11 @@ import (
 	"github.com/tracegrad/tracegrad/internal/trajectory"
 )
 
-// toolCallsJSON is [{"id":…,"name":…,"arguments":…}], "" for none. It is
+// toolCallsJSON is [{"id":…,"name":…,"arguments":…}], NULL for none. It is
 // written by hand because it is on the hot path.
-func toolCallsJSON(calls []trajectory.ToolCall) string {
+func toolCallsJSON(calls []trajectory.ToolCall) *string {
 	if len(calls) == 0 {
-		return ""
+		return nil
 	}
 	size := 2
 	for _, c := range calls {
@@ -24,7 +24,7 @@ func toolCallsJSON(calls []trajectory.ToolCall) string {
 		b = appendJSON(append(b, `,"name":`...), c.Name)
 		b = append(appendJSON(append(b, `,"arguments":`...), c.Arguments), '}')
 	}
-	return string(append(b, ']'))
+	return new(string(append(b, ']')))
 }
 
 func toolCalls(text string) ([]trajectory.ToolCall, error) {

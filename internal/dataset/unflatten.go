@@ -39,7 +39,7 @@ func Trajectories(s Set) ([]*trajectory.Trajectory, error) {
 	}
 	for i := range s.Facts {
 		row := &s.Facts[i]
-		if t := byFact[key{id: row.TrajectoryID, batch: row.Batch}]; t != nil {
+		if t := byFact[key{id: of(row.TrajectoryID), batch: row.Batch}]; t != nil {
 			t.Facts = append(t.Facts, row.Fact())
 		}
 	}
@@ -96,33 +96,33 @@ func sorted[T any](rows []T, index func(*T) int32) []*T {
 
 func (row *TrajectoryRow) trajectory() *trajectory.Trajectory {
 	return &trajectory.Trajectory{
-		ID: row.TrajectoryID, Revision: row.Revision, Writer: row.Writer,
-		TaskKey: row.TaskKey, TaskKeySource: row.TaskKeySource,
-		TraceIDs: unknown(row.TraceIDs), ConversationID: row.ConversationID, UserID: row.UserID,
-		Tenant: row.Tenant, ServiceName: row.ServiceName,
-		AgentNames: unknown(row.AgentNames), Dialects: unknown(row.Dialects), Source: trajectory.Source(row.Source),
-		Input: row.Input, Output: row.Output, Status: trajectory.Status(row.Status), Error: row.Error,
-		CloseReason: trajectory.CloseReason(row.CloseReason), Continues: row.Continues,
-		StartedAt: row.StartedAt, EndedAt: row.EndedAt, FirstSeenAt: row.FirstSeenAt,
+		ID: row.TrajectoryID, Revision: row.Revision, Writer: of(row.Writer),
+		TaskKey: of(row.TaskKey), TaskKeySource: of(row.TaskKeySource),
+		TraceIDs: unknown(row.TraceIDs), ConversationID: of(row.ConversationID), UserID: of(row.UserID),
+		Tenant: of(row.Tenant), ServiceName: of(row.ServiceName),
+		AgentNames: unknown(row.AgentNames), Dialects: unknown(row.Dialects), Source: trajectory.Source(of(row.Source)),
+		Input: of(row.Input), Output: of(row.Output), Status: trajectory.Status(of(row.Status)), Error: of(row.Error),
+		CloseReason: trajectory.CloseReason(of(row.CloseReason)), Continues: of(row.Continues),
+		StartedAt: of(row.StartedAt), EndedAt: of(row.EndedAt), FirstSeenAt: of(row.FirstSeenAt),
 		SpanCount: int(row.SpanCount), ModelCalls: int(row.ModelCalls), ToolCalls: int(row.ToolCalls),
 		InputTokens: row.InputTokens, OutputTokens: row.OutputTokens,
-		Bundle: row.Bundle, Tokens: trajectory.Tokens(row.Tokens),
-		Trainable: row.Trainable, Reasons: reasons(row.Reasons), Attributes: row.Attributes,
+		Bundle: of(row.Bundle), Tokens: trajectory.Tokens(of(row.Tokens)),
+		Trainable: row.Trainable, Reasons: reasons(row.Reasons), Attributes: of(row.Attributes),
 	}
 }
 
 // step needs the steps before it for the tool definitions it shares with one.
 func (row *StepRow) step(before []trajectory.Step) (trajectory.Step, error) {
 	s := trajectory.Step{
-		Index: int(row.StepIndex), Thread: int(row.Thread), Kind: trajectory.Kind(row.Kind), AgentName: row.AgentName,
-		TraceID: row.TraceID, SpanID: row.SpanID, StartedAt: row.StartedAt, EndedAt: row.EndedAt,
-		Error: row.Error, Trainable: row.Trainable, Reasons: reasons(row.Reasons), Attributes: row.Attributes,
+		Index: int(row.StepIndex), Thread: int(row.Thread), Kind: trajectory.Kind(row.Kind), AgentName: of(row.AgentName),
+		TraceID: of(row.TraceID), SpanID: of(row.SpanID), StartedAt: of(row.StartedAt), EndedAt: of(row.EndedAt),
+		Error: of(row.Error), Trainable: row.Trainable, Reasons: reasons(row.Reasons), Attributes: of(row.Attributes),
 	}
 	if row.ParentStep != nil {
 		s.Parent = new(int(*row.ParentStep))
 	}
 	if s.Kind == trajectory.KindTool {
-		s.Tool = &trajectory.ToolRun{Name: row.ToolName, CallID: row.ToolCallID, Arguments: row.ToolArguments, Result: row.ToolResult}
+		s.Tool = &trajectory.ToolRun{Name: of(row.ToolName), CallID: of(row.ToolCallID), Arguments: of(row.ToolArguments), Result: row.ToolResult}
 		return s, nil
 	}
 	s.Model = row.model()
@@ -137,11 +137,11 @@ func (row *StepRow) step(before []trajectory.Step) (trajectory.Step, error) {
 
 func (row *StepRow) model() *trajectory.ModelCall {
 	return &trajectory.ModelCall{
-		Provider: row.Provider, RequestModel: row.RequestModel, ResponseModel: row.ResponseModel,
-		Adapter: row.Adapter, Bundle: row.Bundle, ResponseID: row.ResponseID, FinishReason: row.FinishReason,
+		Provider: of(row.Provider), RequestModel: of(row.RequestModel), ResponseModel: of(row.ResponseModel),
+		Adapter: of(row.Adapter), Bundle: of(row.Bundle), ResponseID: of(row.ResponseID), FinishReason: of(row.FinishReason),
 		InputTokens: row.InputTokens, OutputTokens: row.OutputTokens, CachedTokens: row.CachedTokens,
 		Temperature: row.Temperature, TopP: row.TopP, TopK: row.TopK, MaxTokens: row.MaxTokens, Seed: row.Seed,
-		Constrained: row.Constrained, LogprobsMode: row.LogprobsMode, Tools: row.Tools,
+		Constrained: row.Constrained, LogprobsMode: of(row.LogprobsMode), Tools: of(row.Tools),
 		Input: unknown(row.InputMessages), Output: unknown(row.OutputMessages),
 		PromptBase: row.PromptBase, PromptTokenIDs: unknown(row.PromptTokenIDs),
 		TokenIDs: unknown(row.TokenIDs), Logprobs: unknown(row.Logprobs),
@@ -149,18 +149,18 @@ func (row *StepRow) model() *trajectory.ModelCall {
 }
 
 func (row *MessageRow) message() (trajectory.Message, error) {
-	calls, err := toolCalls(row.ToolCalls)
+	calls, err := toolCalls(of(row.ToolCalls))
 	return trajectory.Message{
-		Role: row.Role, Text: row.Text, Reasoning: row.Reasoning, ToolCalls: calls,
-		ToolCallID: row.ToolCallID, Name: row.Name, Injected: row.Injected, Parts: row.Parts,
+		Role: of(row.Role), Text: of(row.Text), Reasoning: of(row.Reasoning), ToolCalls: calls,
+		ToolCallID: of(row.ToolCallID), Name: of(row.Name), Injected: of(row.Injected), Parts: of(row.Parts),
 	}, err
 }
 
 // Reward is the inverse of [NewRewardRow].
 func (row *RewardRow) Reward() trajectory.Reward {
 	r := trajectory.Reward{
-		Step: -1, Name: row.Name, Value: row.Value, Reason: row.Reason, Explanation: row.Explanation,
-		Source: row.Source, RuleHash: row.RuleHash, Provisional: row.Provisional, EvaluatedAt: row.EvaluatedAt,
+		Step: -1, Name: row.Name, Value: row.Value, Reason: of(row.Reason), Explanation: of(row.Explanation),
+		Source: of(row.Source), RuleHash: of(row.RuleHash), Provisional: row.Provisional, EvaluatedAt: of(row.EvaluatedAt),
 	}
 	if row.StepIndex != nil {
 		r.Step = int(*row.StepIndex)
@@ -171,10 +171,18 @@ func (row *RewardRow) Reward() trajectory.Reward {
 // Fact is the fact of the row.
 func (row *FactRow) Fact() trajectory.Fact {
 	return trajectory.Fact{
-		ID: row.FactID, Name: row.Name, Value: row.Value, Label: row.Label, Explanation: row.Explanation,
-		Source: row.Source, ObservedAt: row.ObservedAt, TrajectoryID: row.TrajectoryID, TraceID: row.TraceID,
-		SpanID: row.SpanID, ResponseID: row.ResponseID, ConversationID: row.ConversationID,
+		ID: row.FactID, Name: row.Name, Value: row.Value, Label: of(row.Label), Explanation: of(row.Explanation),
+		Source: of(row.Source), ObservedAt: of(row.ObservedAt), TrajectoryID: of(row.TrajectoryID), TraceID: of(row.TraceID),
+		SpanID: of(row.SpanID), ResponseID: of(row.ResponseID), ConversationID: of(row.ConversationID),
 	}
+}
+
+// of is the value, zero for NULL.
+func of[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
 }
 
 func reasons(list []string) []trajectory.Reason {

@@ -151,7 +151,7 @@ func (w *Writer) WriteRewards(ctx context.Context, rows []RewardRow) (Commit, er
 		return Commit{}, nil
 	}
 	return w.commit(func(s *stage, now int64) (Commit, error) {
-		days := byDay(rows, func(r RewardRow) string { return day(r.FirstSeenAt, r.EvaluatedAt, now) })
+		days := byDay(rows, func(r RewardRow) string { return day(r.FirstSeenAt, of(r.EvaluatedAt), now) })
 		for _, d := range slices.Sorted(maps.Keys(days)) {
 			for i := range days[d] {
 				days[d][i].Batch = s.batch
@@ -235,7 +235,7 @@ func (w *Writer) writeFacts(s *stage, now int64, rows []FactRow, facts []traject
 	for _, f := range facts {
 		rows = append(rows, factRow(s.batch, f))
 	}
-	days := byDay(rows, func(f FactRow) string { return day(f.ObservedAt, now) })
+	days := byDay(rows, func(f FactRow) string { return day(of(f.ObservedAt), now) })
 	for _, d := range slices.Sorted(maps.Keys(days)) {
 		if err := errors.Join(w.facts.write(s, d, days[d]), w.facts.finish()); err != nil {
 			return err

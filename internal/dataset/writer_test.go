@@ -72,7 +72,7 @@ func TestWriteIsOneFileSet(t *testing.T) {
 	require.NoError(t, err)
 	assert.Greater(t, second.Batch, c.Batch, "batches are ordered, even within one tick")
 	for _, row := range readSet(t, root).Trajectories {
-		assert.Equal(t, noon.UnixMicro(), row.ExportedAt)
+		assert.Equal(t, noon.UnixMicro(), *row.ExportedAt)
 	}
 }
 

@@ -1,0 +1,55 @@
+package repotest
+
+import (
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var pipelines = regexp.MustCompile(`(?m)^service:`)
+
+// shipped lists the collector configurations among our files.
+func shipped(t *testing.T) []string {
+	t.Helper()
+	var all []string
+	for _, f := range tracked(t) {
+		if path.Ext(f) == ".yaml" && (strings.HasPrefix(f, "examples/") || strings.HasPrefix(f, "trainer/")) && pipelines.MatchString(read(t, f)) {
+			all = append(all, f)
+		}
+	}
+	require.NotEmpty(t, all)
+	return all
+}
+
+// TestShippedConfigsAreValid: with their defaults, but for what only the user
+// can have: reward rules in the working directory and a bundle.
+func TestShippedConfigsAreValid(t *testing.T) {
+	vector, err := filepath.Abs(filepath.Join(root, "internal/bundle/testdata/vector"))
+	require.NoError(t, err)
+	env := []string{"TRACEGRAD_BUNDLES=" + vector, "TRACEGRAD_LABEL="}
+	for _, config := range shipped(t) {
+		abs, err := filepath.Abs(filepath.Join(root, config))
+		require.NoError(t, err)
+		run(t, filepath.Join(root, "examples/quickstart"), env, collector(t), "validate", "--config", abs)
+	}
+}
+
+// TestShippedConfigsAreSafe: loopback only, memory bounded first.
+func TestShippedConfigsAreSafe(t *testing.T) {
+	endpoint := regexp.MustCompile(`(?m)^\s*endpoint: (.*)$`)
+	processors := regexp.MustCompile(`(?m)^\s*processors: \[([^\],]*)`)
+	for _, config := range shipped(t) {
+		text := read(t, config)
+		for _, m := range endpoint.FindAllStringSubmatch(text, -1) {
+			assert.Regexp(t, `(:-|^)(http://)?(127\.0\.0\.1|localhost):\d+\}?$`, m[1], config)
+		}
+		for _, m := range processors.FindAllStringSubmatch(text, -1) {
+			assert.Equal(t, "memory_limiter", m[1], config)
+		}
+	}
+}

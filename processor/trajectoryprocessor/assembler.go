@@ -161,7 +161,9 @@ func (a *assembler) flush(ctx context.Context) {
 		closed = closed[n:]
 		ok = a.drain(ctx)
 	}
-	a.drain(ctx)
+	if ok {
+		a.drain(ctx)
+	}
 	a.abandon(len(closed))
 }
 

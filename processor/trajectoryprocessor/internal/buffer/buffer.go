@@ -123,7 +123,9 @@ func (b *Buffer) Add(now int64, items []Item) error {
 	}
 	for _, t := range b.touched {
 		t.touched = false
-		b.settle(t)
+		if b.traces[t.id] == t { // else handed out with a trace of the same request, and forgotten
+			b.settle(t)
+		}
 	}
 	clear(b.touched)
 	b.touched = b.touched[:0]
@@ -139,7 +141,11 @@ func (b *Buffer) makeRoom(items []Item) error {
 	for i := range items {
 		s := items[i].Span
 		if t := b.traces[s.TraceID]; t == nil || !t.known.has(s.SpanID) {
-			need += cost(&items[i])
+			if c := cost(&items[i]); c <= b.cfg.MaxTrajectoryBytes {
+				need += c
+			} else {
+				need += spanCost // what is left of it
+			}
 		}
 	}
 	if need > b.cfg.MaxBytes {
@@ -164,6 +170,7 @@ func (b *Buffer) insert(it *Item) {
 	t := b.traces[s.TraceID]
 	if t == nil {
 		t = b.newTrace(s.TraceID)
+		b.touch(t)
 	}
 	switch {
 	case t.unit != nil && t.unit.state == truncated || t.overflow:
@@ -194,6 +201,11 @@ func (b *Buffer) insert(it *Item) {
 	if it.Key != "" && t.key == "" {
 		t.key = it.Key
 	}
+	b.touch(t)
+}
+
+// touch makes Add settle a trace once, after all items are in.
+func (b *Buffer) touch(t *trace) {
 	if !t.touched {
 		t.touched = true
 		b.touched = append(b.touched, t)
@@ -235,6 +247,11 @@ func (b *Buffer) settle(t *trace) {
 	}
 	b.place(t)
 	u := t.unit
+	if u.state == truncated {
+		b.tally.AfterTruncation += int64(len(t.spans))
+		b.empty(t)
+		return
+	}
 	u.settle(t)
 	b.reopen(u)
 	u.last = b.now

@@ -17,7 +17,7 @@ import (
 // split into requests and repeated, the last revisions are the same; even when
 // trajectories close and are reopened in between.
 func TestOrderDoesNotMatter(t *testing.T) {
-	for seed := range uint64(300) {
+	for seed := range uint64(150) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		world := newWorld(r)
 		cfg := testConfig()

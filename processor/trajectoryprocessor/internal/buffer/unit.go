@@ -178,7 +178,7 @@ func (b *Buffer) drop(u *unit) {
 	}
 	b.clock.remove(u)
 	u.gone = true
-	if b.units[u.key] == u {
+	if b.units[u.key] == u { // not if it was truncated and another took its place
 		delete(b.units, u.key)
 	}
 }
@@ -237,22 +237,27 @@ func (b *Buffer) reopen(u *unit) {
 	b.open.pushBack(u)
 }
 
-// truncate closes a unit at its byte cap. Its traces take nothing more; other
-// traces of the same conversation start anew.
+// truncate closes a unit at its byte cap. It takes nothing more. A conversation
+// goes on with its next trace; a rollout or key does not: it is one trajectory.
 func (b *Buffer) truncate(u *unit) {
 	b.close(u, trajectory.CloseTruncated)
 	if b.cfg.LateWindow <= 0 {
 		return // forgotten already
 	}
 	u.state = truncated
-	if b.units[u.key] == u {
+	if strings.HasPrefix(u.key, keyConversation) {
 		delete(b.units, u.key)
 	}
 	for _, t := range u.traces {
-		b.unlink(t)
-		b.grow(t, traceCost-t.bytes)
-		t.spans, t.fresh, t.known, t.missing, t.call = nil, nil, idSet{}, idSet{}, nil
+		b.empty(t)
 	}
+}
+
+// empty drops what a trace of a truncated unit holds, but for its name.
+func (b *Buffer) empty(t *trace) {
+	b.unlink(t)
+	b.grow(t, traceCost-t.bytes)
+	t.spans, t.fresh, t.known, t.missing, t.call = nil, nil, idSet{}, idSet{}, nil
 }
 
 // expire forgets a unit after its late window; its traces are remembered by id.

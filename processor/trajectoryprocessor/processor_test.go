@@ -1,0 +1,575 @@
+package trajectoryprocessor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componentstatus"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.opentelemetry.io/collector/consumer/consumertest"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/collector/processor"
+	"go.opentelemetry.io/collector/processor/processortest"
+
+	"github.com/tracegrad/tracegrad/internal/trajectory"
+	"github.com/tracegrad/tracegrad/processor/trajectoryprocessor/internal/metadata"
+)
+
+// testSpan is one span of a request.
+type testSpan struct {
+	trace, span, parent byte
+	service             string
+	attrs               map[string]any
+}
+
+// request makes a request; every service is a resource.
+func request(spans ...testSpan) ptrace.Traces {
+	td := ptrace.NewTraces()
+	byService := map[string]ptrace.SpanSlice{}
+	for _, s := range spans {
+		slice, ok := byService[s.service]
+		if !ok {
+			rs := td.ResourceSpans().AppendEmpty()
+			rs.Resource().Attributes().PutStr("service.name", s.service)
+			rs.SetSchemaUrl("resource-schema")
+			ss := rs.ScopeSpans().AppendEmpty()
+			ss.Scope().SetName("test")
+			ss.SetSchemaUrl("scope-schema")
+			slice = ss.Spans()
+			byService[s.service] = slice
+		}
+		span := slice.AppendEmpty()
+		span.SetTraceID(pcommon.TraceID{s.trace})
+		span.SetSpanID(pcommon.SpanID{s.span})
+		if s.parent != 0 {
+			span.SetParentSpanID(pcommon.SpanID{s.parent})
+		}
+		now := time.Now()
+		span.SetName(fmt.Sprintf("span %d", s.span))
+		span.SetStartTimestamp(pcommon.NewTimestampFromTime(now))
+		span.SetEndTimestamp(pcommon.NewTimestampFromTime(now.Add(time.Millisecond)))
+		if err := span.Attributes().FromRaw(s.attrs); err != nil {
+			panic(err)
+		}
+	}
+	return td
+}
+
+func agent(trace, span, parent byte) testSpan {
+	return testSpan{trace: trace, span: span, parent: parent, service: "shop", attrs: map[string]any{
+		"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "assistant", "gen_ai.conversation.id": "c1", "user.id": "u1",
+	}}
+}
+
+func chat(trace, span, parent byte) testSpan {
+	return testSpan{trace: trace, span: span, parent: parent, service: "shop", attrs: map[string]any{
+		"gen_ai.operation.name":  "chat",
+		"gen_ai.request.model":   "m",
+		"gen_ai.input.messages":  `[{"role":"user","parts":[{"type":"text","content":"Where is my parcel?"}]}]`,
+		"gen_ai.output.messages": `[{"role":"assistant","parts":[{"type":"text","content":"In Oslo."}],"finish_reason":"stop"}]`,
+	}}
+}
+
+func tool(trace, span, parent byte) testSpan {
+	return testSpan{trace: trace, span: span, parent: parent, service: "shop", attrs: map[string]any{
+		"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "track", "gen_ai.tool.call.id": "call_1",
+		"gen_ai.tool.call.arguments": `{"id":1}`, "gen_ai.tool.call.result": "Oslo",
+	}}
+}
+
+func ordinary(trace, span, parent byte) testSpan {
+	return testSpan{trace: trace, span: span, parent: parent, service: "web", attrs: map[string]any{"http.request.method": "GET"}}
+}
+
+// running is a started processor with a sink behind it.
+type running struct {
+	processor.Traces
+	sink *consumertest.TracesSink
+}
+
+func start(t *testing.T, cfg *Config, set processor.Settings, next consumer.Traces) running {
+	t.Helper()
+	sink := &consumertest.TracesSink{}
+	if next == nil {
+		next = sink
+	}
+	p, err := NewFactory().CreateTraces(t.Context(), set, cfg, next)
+	require.NoError(t, err)
+	require.NoError(t, p.Start(t.Context(), componenttest.NewNopHost()))
+	return running{p, sink}
+}
+
+func nopSettings() processor.Settings { return processortest.NewNopSettings(metadata.Type) }
+
+func defaults() *Config { return createDefaultConfig().(*Config) }
+
+func (r running) stop(t *testing.T) {
+	t.Helper()
+	require.NoError(t, r.Shutdown(context.WithoutCancel(t.Context())))
+}
+
+// trajectories decodes what left as trajectories.
+func trajectories(t *testing.T, list []ptrace.Traces) []*trajectory.Trajectory {
+	t.Helper()
+	var out []*trajectory.Trajectory
+	for span := range allSpans(list) {
+		raw, ok := span.Attributes().Get(trajectory.AttrTrajectory)
+		if !ok {
+			continue
+		}
+		tr, err := trajectory.Decode(raw.Bytes().AsRaw())
+		require.NoError(t, err)
+		out = append(out, tr)
+	}
+	return out
+}
+
+func allSpans(list []ptrace.Traces) func(func(ptrace.Span) bool) {
+	return func(yield func(ptrace.Span) bool) {
+		for _, td := range list {
+			for _, rs := range td.ResourceSpans().All() {
+				for _, ss := range rs.ScopeSpans().All() {
+					for _, s := range ss.Spans().All() {
+						if !yield(s) {
+							return
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestATrajectoryLeavesAsOneSpan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := loadConfig(t, "")
+		cfg.Rewards.File, cfg.Writer, cfg.TaskKey = "testdata/rewards.yaml", "here", []string{"app.task"}
+		p := start(t, cfg, nopSettings(), nil)
+		defer p.stop(t)
+		root := agent(1, 1, 0)
+		root.attrs["app.task"] = "parcels"
+		require.NoError(t, p.ConsumeTraces(t.Context(), request(chat(1, 2, 1), tool(1, 3, 1))))
+		require.NoError(t, p.ConsumeTraces(t.Context(), request(root)))
+		assert.Empty(t, p.sink.AllTraces())
+		time.Sleep(cfg.RootGrace + time.Second)
+		synctest.Wait()
+
+		require.Len(t, p.sink.AllTraces(), 1)
+		td := p.sink.AllTraces()[0]
+		require.Equal(t, 1, td.SpanCount())
+		rs := td.ResourceSpans().At(0)
+		assert.Equal(t, map[string]any{"service.name": "shop"}, rs.Resource().Attributes().AsRaw())
+		assert.Equal(t, trajectory.ScopeName, rs.ScopeSpans().At(0).Scope().Name())
+		span := rs.ScopeSpans().At(0).Spans().At(0)
+		assert.Equal(t, "trajectory assistant", span.Name())
+		assert.Equal(t, pcommon.TraceID{1}, span.TraceID())
+		assert.False(t, span.SpanID().IsEmpty())
+		tr := trajectories(t, p.sink.AllTraces())[0]
+		at := span.Attributes().AsRaw()
+		delete(at, trajectory.AttrTrajectory)
+		assert.Equal(t, map[string]any{
+			"tracegrad.trajectory.id": trajectory.IDOf(pcommon.TraceID{1}.String()), "tracegrad.trajectory.revision": tr.Revision,
+			"tracegrad.task.key": "parcels", "tracegrad.close_reason": "complete", "tracegrad.status": "ok", "tracegrad.trainable": true,
+			"tracegrad.model_calls": int64(1), "tracegrad.tool_calls": int64(1), "tracegrad.span_count": int64(3),
+			"gen_ai.agent.name": "assistant", "gen_ai.conversation.id": "c1", "user.id": "u1",
+			"tracegrad.reward.answered": 1.0, "tracegrad.reward.tool_error": 0.0,
+		}, at)
+		assert.Equal(t, "here", tr.Writer)
+		assert.Equal(t, "In Oslo.", tr.Output)
+		assert.Len(t, tr.Steps, 2)
+		require.Len(t, tr.Rewards, 3)
+		assert.True(t, tr.Rewards[2].Provisional, "a rule that waits for feedback does not keep the trajectory from training")
+		assert.Nil(t, tr.Rewards[2].Value)
+	})
+}
+
+func TestRevisionsAreDifferentSpans(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := start(t, defaults(), nopSettings(), nil)
+		defer p.stop(t)
+		for i := range byte(3) {
+			require.NoError(t, p.ConsumeTraces(t.Context(), request(chat(1, 2+i, 1), agent(1, 1, 0))))
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+		}
+		list := trajectories(t, p.sink.AllTraces())
+		require.Len(t, list, 3)
+		ids := map[pcommon.SpanID]bool{}
+		for s := range allSpans(p.sink.AllTraces()) {
+			ids[s.SpanID()] = true
+		}
+		assert.Len(t, ids, 3)
+		for i, tr := range list {
+			assert.Equal(t, list[0].ID, tr.ID)
+			assert.Equal(t, i+1, tr.ModelCalls, "every revision is the whole trajectory")
+			assert.Equal(t, list[0].FirstSeenAt, tr.FirstSeenAt)
+		}
+	})
+}
+
+func TestOrdinaryRequestsPassUntouched(t *testing.T) {
+	p := start(t, defaults(), nopSettings(), nil)
+	defer p.stop(t)
+	td := request(ordinary(1, 1, 0), ordinary(1, 2, 1), testSpan{service: "web"})
+	td.MarkReadOnly()
+	require.NoError(t, p.ConsumeTraces(t.Context(), td))
+	require.Len(t, p.sink.AllTraces(), 1)
+	assert.True(t, td == p.sink.AllTraces()[0], "the very same request")
+}
+
+func TestMixedRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := start(t, defaults(), nopSettings(), nil)
+		defer p.stop(t)
+		// The root went by before anything said that this is an agent.
+		require.NoError(t, p.ConsumeTraces(t.Context(), request(ordinary(1, 1, 0))))
+		td := request(ordinary(2, 1, 0), chat(1, 3, 2), ordinary(1, 4, 3), ordinary(2, 2, 1), ordinary(3, 1, 0))
+		td.MarkReadOnly()
+		require.NoError(t, p.ConsumeTraces(t.Context(), td))
+		// Now the trace is known: ordinary spans of it are its structure.
+		require.NoError(t, p.ConsumeTraces(t.Context(), request(ordinary(1, 2, 1))))
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+
+		list := p.sink.AllTraces()
+		require.Len(t, list, 3)
+		rest := list[1]
+		require.Equal(t, 3, rest.SpanCount())
+		require.Equal(t, 1, rest.ResourceSpans().Len(), "resources without spans are left out")
+		assert.Equal(t, "resource-schema", rest.ResourceSpans().At(0).SchemaUrl())
+		assert.Equal(t, "scope-schema", rest.ResourceSpans().At(0).ScopeSpans().At(0).SchemaUrl())
+		for s := range allSpans(list[1:2]) {
+			assert.NotEqual(t, pcommon.TraceID{1}, s.TraceID())
+		}
+		tr := trajectories(t, list)
+		require.Len(t, tr, 1)
+		assert.Equal(t, 4, tr[0].SpanCount)
+		assert.Equal(t, trajectory.CloseComplete, tr[0].CloseReason, "the root was remembered")
+	})
+}
+
+func TestSpansWithoutIDsPass(t *testing.T) {
+	tt := componenttest.NewTelemetry()
+	defer func() { require.NoError(t, tt.Shutdown(context.Background())) }()
+	p := start(t, defaults(), settings(tt), nil)
+	bad := chat(0, 1, 0)
+	require.NoError(t, p.ConsumeTraces(t.Context(), request(bad, chat(1, 0, 0))))
+	require.Len(t, p.sink.AllTraces(), 1)
+	assert.Equal(t, 2, p.sink.AllTraces()[0].SpanCount())
+	assert.Equal(t, map[string]int64{"": 2}, counts(t, tt, "spans_invalid"))
+	p.stop(t)
+	assert.Len(t, p.sink.AllTraces(), 1)
+}
+
+func TestFinishedTrajectoriesPassASecondProcessor(t *testing.T) {
+	second := start(t, defaults(), nopSettings(), nil)
+	first := start(t, defaults(), nopSettings(), second)
+	require.NoError(t, first.ConsumeTraces(t.Context(), request(agent(1, 1, 0), chat(1, 2, 1))))
+	first.stop(t)
+	assert.Len(t, trajectories(t, second.sink.AllTraces()), 1)
+	second.stop(t)
+	assert.Len(t, trajectories(t, second.sink.AllTraces()), 1)
+}
+
+func TestShutdownHandsOutWhatIsOpen(t *testing.T) {
+	for name, begin := range map[string]bool{"started": true, "never started": false} {
+		t.Run(name, func(t *testing.T) {
+			sink := &consumertest.TracesSink{}
+			p, err := NewFactory().CreateTraces(t.Context(), nopSettings(), defaults(), sink)
+			require.NoError(t, err)
+			if begin {
+				require.NoError(t, p.Start(t.Context(), componenttest.NewNopHost()))
+			}
+			for i := range byte(100) {
+				require.NoError(t, p.ConsumeTraces(t.Context(), request(chat(1+i, 2, 1))))
+			}
+			require.NoError(t, p.Shutdown(t.Context()))
+			require.NoError(t, p.Shutdown(t.Context()))
+			list := trajectories(t, sink.AllTraces())
+			require.Len(t, list, 100)
+			assert.Equal(t, trajectory.CloseShutdown, list[0].CloseReason)
+			assert.Contains(t, list[0].Reasons, trajectory.ReasonClosedEarly)
+			require.ErrorIs(t, p.ConsumeTraces(t.Context(), request(chat(1, 2, 1))), errStopped)
+			require.NoError(t, p.Start(t.Context(), componenttest.NewNopHost()), "a stopped processor stays stopped")
+		})
+	}
+}
+
+func TestASenderIsAskedToRetryWhenMemoryIsFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tt := componenttest.NewTelemetry()
+		defer func() { require.NoError(t, tt.Shutdown(context.Background())) }()
+		cfg := defaults()
+		cfg.MaxMemoryMiB, cfg.MaxTrajectoryMiB = 1, 1
+		p := start(t, cfg, settings(tt), nil)
+		defer p.stop(t)
+		big := func(trace byte, kib int) ptrace.Traces {
+			s := chat(trace, 2, 1)
+			s.attrs["gen_ai.input.messages"] = `[{"role":"user","parts":[{"type":"text","content":"` + strings.Repeat("x", kib<<10) + `"}]}]`
+			return request(s, ordinary(9, trace, 0))
+		}
+		require.NoError(t, p.ConsumeTraces(t.Context(), big(1, 200)))
+		passed := len(p.sink.AllTraces())
+		var last error
+		n := byte(2)
+		for ; last == nil && n < 50; n++ {
+			last = p.ConsumeTraces(t.Context(), big(n, 200))
+		}
+		require.Error(t, last)
+		require.False(t, consumererror.IsPermanent(last))
+		assert.Len(t, p.sink.AllTraces(), passed+int(n)-3, "nothing of a refused request goes on")
+		assert.Equal(t, map[string]int64{"full": 1}, counts(t, tt, "spans_refused"))
+
+		var many []testSpan
+		for i := range byte(4) {
+			s := chat(100+i, 2, 1)
+			s.attrs["gen_ai.input.messages"] = `[{"role":"user","parts":[{"type":"text","content":"` + strings.Repeat("y", 300<<10) + `"}]}]`
+			many = append(many, s)
+		}
+		time.Sleep(cfg.Idle + 2*time.Second)
+		synctest.Wait()
+		last = p.ConsumeTraces(t.Context(), request(many...))
+		require.Error(t, last)
+		require.True(t, consumererror.IsPermanent(last), "it can never fit")
+
+		time.Sleep(cfg.Idle + 2*time.Second)
+		synctest.Wait()
+		require.NoError(t, p.ConsumeTraces(t.Context(), big(n, 200)), "closed trajectories make room")
+	})
+}
+
+// fickle refuses while err is set.
+type fickle struct {
+	consumertest.TracesSink
+	mu      sync.Mutex
+	err     error
+	mutates bool
+}
+
+func (f *fickle) set(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err = err
+}
+
+func (f *fickle) Capabilities() consumer.Capabilities {
+	return consumer.Capabilities{MutatesData: f.mutates}
+}
+
+func (f *fickle) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err != nil {
+		if f.mutates { // a consumer that takes the request apart before it fails
+			td.ResourceSpans().RemoveIf(func(ptrace.ResourceSpans) bool { return true })
+		}
+		return f.err
+	}
+	return f.TracesSink.ConsumeTraces(ctx, td)
+}
+
+// statusHost remembers reported statuses.
+type statusHost struct {
+	component.Host
+	mu     sync.Mutex
+	events []componentstatus.Status
+}
+
+func (h *statusHost) Report(e *componentstatus.Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.events = append(h.events, e.Status())
+}
+
+func TestWhatTheNextComponentRefusesForNowIsKept(t *testing.T) {
+	for _, mutates := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			tt := componenttest.NewTelemetry()
+			defer func() { require.NoError(t, tt.Shutdown(context.Background())) }()
+			next := &fickle{err: errors.New("queue is full"), mutates: mutates}
+			host := &statusHost{Host: componenttest.NewNopHost()}
+			p, err := NewFactory().CreateTraces(t.Context(), settings(tt), defaults(), next)
+			require.NoError(t, err)
+			require.NoError(t, p.Start(t.Context(), host))
+			for i := range byte(5) {
+				require.NoError(t, p.ConsumeTraces(t.Context(), request(agent(1+i, 1, 0))))
+				time.Sleep(6 * time.Second)
+			}
+			synctest.Wait()
+			assert.Positive(t, counts(t, tt, "pending")[""])
+			assert.Positive(t, counts(t, tt, "downstream_failures")["retryable"])
+			next.set(nil)
+			time.Sleep(6 * time.Second)
+			synctest.Wait()
+			list := trajectories(t, next.AllTraces())
+			require.Len(t, list, 5)
+			for i, tr := range list {
+				assert.Equal(t, pcommon.TraceID{byte(1 + i)}.String(), tr.TraceIDs[0], "in order")
+			}
+			assert.Zero(t, counts(t, tt, "pending")[""])
+			assert.Equal(t, []componentstatus.Status{componentstatus.StatusRecoverableError, componentstatus.StatusOK}, host.events)
+			require.NoError(t, p.Shutdown(t.Context()))
+			assert.Empty(t, counts(t, tt, "lost"))
+		})
+	}
+}
+
+func TestOnlyTheFailedPartIsSentAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		next := &fickle{}
+		p := start(t, defaults(), nopSettings(), next)
+		defer p.stop(t)
+		require.NoError(t, p.ConsumeTraces(t.Context(), request(agent(1, 1, 0), agent(2, 1, 0))))
+		failed := ptrace.NewTraces()
+		failed.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty().SetName("the rest")
+		next.set(consumererror.NewTraces(errors.New("half of it"), failed))
+		time.Sleep(10 * time.Second)
+		next.set(nil)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		require.Equal(t, 1, next.SpanCount())
+		for s := range allSpans(next.AllTraces()) {
+			assert.Equal(t, "the rest", s.Name())
+		}
+	})
+}
+
+func TestWhatTheNextComponentRefusesForGoodIsCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tt := componenttest.NewTelemetry()
+		defer func() { require.NoError(t, tt.Shutdown(context.Background())) }()
+		next := &fickle{err: consumererror.NewPermanent(errors.New("never"))}
+		p := start(t, defaults(), settings(tt), next)
+		defer p.stop(t)
+		require.NoError(t, p.ConsumeTraces(t.Context(), request(agent(1, 1, 0), agent(2, 1, 0))))
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		assert.Equal(t, map[string]int64{"permanent": 2}, counts(t, tt, "lost"))
+		assert.Equal(t, map[string]int64{"permanent": 1}, counts(t, tt, "downstream_failures"))
+		assert.Zero(t, counts(t, tt, "pending")[""])
+	})
+}
+
+func TestShutdownHasAnEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tt := componenttest.NewTelemetry()
+		defer func() { require.NoError(t, tt.Shutdown(context.Background())) }()
+		p := start(t, defaults(), settings(tt), &fickle{err: errors.New("still starting")})
+		require.NoError(t, p.ConsumeTraces(t.Context(), request(agent(1, 1, 0), agent(2, 1, 0))))
+		before := time.Now()
+		p.stop(t)
+		assert.LessOrEqual(t, time.Since(before), flushPatience+time.Second)
+	})
+}
+
+func TestInstancesShareOverSignals(t *testing.T) {
+	f := NewFactory()
+	cfg := defaults()
+	sink, logs := &consumertest.TracesSink{}, &consumertest.LogsSink{}
+	tp, err := f.CreateTraces(t.Context(), nopSettings(), cfg, sink)
+	require.NoError(t, err)
+	lp, err := f.CreateLogs(t.Context(), nopSettings(), cfg, logs)
+	require.NoError(t, err)
+	require.NoError(t, lp.Start(t.Context(), componenttest.NewNopHost()))
+	require.NoError(t, tp.Start(t.Context(), componenttest.NewNopHost()))
+
+	ld := plog.NewLogs()
+	ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords().AppendEmpty().Body().SetStr("x")
+	ld.MarkReadOnly()
+	require.NoError(t, lp.ConsumeLogs(t.Context(), ld))
+	require.Len(t, logs.AllLogs(), 1)
+	assert.True(t, ld == logs.AllLogs()[0], "logs pass unchanged")
+
+	require.NoError(t, tp.ConsumeTraces(t.Context(), request(agent(1, 1, 0))))
+	require.NoError(t, lp.Shutdown(t.Context()))
+	require.NoError(t, lp.Shutdown(t.Context()))
+	require.NoError(t, tp.ConsumeTraces(t.Context(), request(chat(1, 2, 1))), "the traces instance goes on")
+	require.NoError(t, tp.Shutdown(t.Context()))
+	assert.Len(t, trajectories(t, sink.AllTraces()), 1)
+}
+
+func TestInstancesAreReleased(t *testing.T) {
+	insts := &instances{hubs: map[*Config]*hub{}}
+	cfg := defaults()
+	a, leaveA, err := insts.join(nopSettings(), cfg)
+	require.NoError(t, err)
+	b, leaveB, err := insts.join(nopSettings(), cfg)
+	require.NoError(t, err)
+	assert.Same(t, a, b)
+	leaveA()
+	leaveA()
+	assert.Len(t, insts.hubs, 1)
+	leaveB()
+	assert.Empty(t, insts.hubs)
+	c, leaveC, err := insts.join(nopSettings(), cfg)
+	require.NoError(t, err)
+	defer leaveC()
+	assert.NotSame(t, a, c)
+}
+
+func TestEveryTracesPipelineHasItsOwnTrajectories(t *testing.T) {
+	f := NewFactory()
+	cfg := defaults()
+	one, two := &consumertest.TracesSink{}, &consumertest.TracesSink{}
+	p1, err := f.CreateTraces(t.Context(), nopSettings(), cfg, one)
+	require.NoError(t, err)
+	p2, err := f.CreateTraces(t.Context(), nopSettings(), cfg, two)
+	require.NoError(t, err)
+	require.NoError(t, p1.ConsumeTraces(t.Context(), request(agent(1, 1, 0))))
+	require.NoError(t, p2.ConsumeTraces(t.Context(), request(agent(2, 1, 0))))
+	require.NoError(t, p1.Shutdown(t.Context()))
+	require.NoError(t, p2.Shutdown(t.Context()))
+	assert.Len(t, trajectories(t, one.AllTraces()), 1)
+	assert.Len(t, trajectories(t, two.AllTraces()), 1)
+}
+
+func TestAMissingRewardKeepsATrajectoryFromTraining(t *testing.T) {
+	cfg := defaults()
+	cfg.Rewards.File = "testdata/mask.yaml"
+	p := start(t, cfg, nopSettings(), nil)
+	require.NoError(t, p.ConsumeTraces(t.Context(), request(agent(1, 1, 0), chat(1, 2, 1))))
+	p.stop(t)
+	list := trajectories(t, p.sink.AllTraces())
+	require.Len(t, list, 1)
+	assert.False(t, list[0].Trainable)
+	assert.Contains(t, list[0].Reasons, trajectory.ReasonRewardMissing)
+}
+
+func TestManySenders(t *testing.T) {
+	cfg := defaults()
+	cfg.RootGrace, cfg.Idle = 20*time.Millisecond, 50*time.Millisecond
+	p := start(t, cfg, nopSettings(), nil)
+	var wg sync.WaitGroup
+	for g := range byte(8) {
+		wg.Go(func() {
+			for i := range byte(25) {
+				id := 1 + g*25 + i
+				assert.NoError(t, p.ConsumeTraces(t.Context(), request(chat(id, 2, 1), ordinary(255, id, 0))))
+				assert.NoError(t, p.ConsumeTraces(t.Context(), request(agent(id, 1, 0))))
+			}
+		})
+	}
+	wg.Wait()
+	p.stop(t)
+	newest := map[string]int{}
+	for _, tr := range trajectories(t, p.sink.AllTraces()) {
+		newest[tr.ID] = max(newest[tr.ID], tr.SpanCount)
+	}
+	assert.Len(t, newest, 200)
+	for _, n := range newest {
+		assert.Equal(t, 2, n)
+	}
+}

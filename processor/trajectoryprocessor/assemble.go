@@ -15,7 +15,7 @@ func (a *assembler) assemble(ctx context.Context, closed []buffer.Closed, now ti
 	if len(closed) == 0 {
 		return
 	}
-	w := newWriter()
+	w := newWriter(nil)
 	for i := range closed {
 		c := &closed[i]
 		t := a.trajectory(c, now)
@@ -27,7 +27,7 @@ func (a *assembler) assemble(ctx context.Context, closed []buffer.Closed, now ti
 		}
 		if w.bytes >= batchBytes {
 			a.out.push(w.batch)
-			w = newWriter()
+			w = newWriter(w.scratch)
 		}
 	}
 	if w.trajectories > 0 {
@@ -58,12 +58,14 @@ func (a *assembler) trajectory(c *buffer.Closed, now time.Time) *trajectory.Traj
 // writer fills one batch.
 type writer struct {
 	batch
+	scratch   []byte                         // for encoding
 	byService map[string]ptrace.SpanSlice    // emit: trajectories
 	byScope   map[*rawScope]ptrace.SpanSlice // emit: spans
 }
 
-func newWriter() *writer {
+func newWriter(scratch []byte) *writer {
 	return &writer{
+		scratch:   scratch,
 		batch:     batch{td: ptrace.NewTraces()},
 		byService: map[string]ptrace.SpanSlice{},
 		byScope:   map[*rawScope]ptrace.SpanSlice{},

@@ -24,13 +24,13 @@ func (w *writer) trajectory(t *trajectory.Trajectory) {
 		spans = ss.Spans()
 		w.byService[t.ServiceName] = spans
 	}
-	encoded := trajectory.Encode(t)
-	describe(spans.AppendEmpty(), t, encoded)
+	w.scratch = trajectory.AppendEncode(w.scratch[:0], t)
+	describe(spans.AppendEmpty(), t, w.scratch)
 	w.trajectories++
-	w.bytes += int64(len(encoded)) + 512
+	w.bytes += int64(len(w.scratch)) + 512
 }
 
-// describe writes the span of a trajectory.
+// describe writes the span of a trajectory; encoded is copied.
 func describe(span ptrace.Span, t *trajectory.Trajectory, encoded []byte) {
 	span.SetName("trajectory")
 	if len(t.AgentNames) > 0 {

@@ -277,6 +277,7 @@ func (r *reader) tool(span string) *trajectory.ToolRun {
 			t.Arguments = p
 		}
 	}
+	t.Name, t.Arguments = strings.TrimSuffix(t.Name, ".__call__"), keyword(t.Arguments)
 	if redacted(t.Arguments) && t.Arguments != "{}" {
 		t.Arguments = ""
 	}
@@ -286,6 +287,20 @@ func (r *reader) tool(span string) *trajectory.ToolRun {
 		}
 	}
 	return t
+}
+
+// keyword opens the arguments of a traced Python function, {"args": [],
+// "kwargs": {…}}: the model wrote the inner object.
+func keyword(args string) string {
+	if !strings.Contains(args, `"kwargs"`) {
+		return args
+	}
+	v := gjson.Parse(args)
+	inner := v.Get("kwargs")
+	if positional := v.Get("args"); !inner.IsObject() || positional.Exists() && len(positional.Array()) > 0 {
+		return args
+	}
+	return inner.Raw
 }
 
 // object is s when it is a JSON object, else "".

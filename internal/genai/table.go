@@ -261,7 +261,7 @@ func (r *reader) agent(role trajectory.Role, span string) string {
 		return name
 	}
 	if strings.EqualFold(r.text(fOIKind), "AGENT") {
-		return span
+		return strings.TrimSuffix(span, ".run")
 	}
 	return ""
 }

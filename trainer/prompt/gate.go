@@ -167,6 +167,6 @@ func (v *Verdict) decide(opt GateOptions) {
 		v.Reason = fmt.Sprintf("item %s is harmful on the holdout", v.Harmful[0])
 	default:
 		v.Passed = true
-		v.Reason = fmt.Sprintf("lower bound %+.3f > %+.3f with %d matched pairs in %d groups", v.Effect.Low, opt.Threshold, v.Support, v.Groups)
+		v.Reason = fmt.Sprintf("the interval %+.3f to %+.3f lies above %.4g, with %d matched pairs in %d groups", v.Effect.Low, v.Effect.High, opt.Threshold, v.Support, v.Groups)
 	}
 }

@@ -90,7 +90,7 @@ func TestGateSaysWhyNot(t *testing.T) {
 	assert.Contains(t, gate([]Item{{ID: "x", Feature: Feature{Kind: Repeats}, Direction: Avoid}}, good, GateOptions{}), "interval includes 0")
 	assert.Contains(t, gate(follow, good, GateOptions{Threshold: 0.9}), "is not above the threshold +0.900")
 	assert.Contains(t, gate([]Item{{ID: "x", Feature: Feature{CallsTool, "lookup"}, Direction: Avoid}}, good, GateOptions{}), "interval is below 0")
-	assert.Regexp(t, `^lower bound \+0\.\d+ > \+0\.000 with \d+ matched pairs in 6 groups$`, gate(follow, good, GateOptions{}))
+	assert.Regexp(t, `^the interval \+0\.\d+ to \+0\.\d+ lies above 0, with \d+ matched pairs in 6 groups$`, gate(follow, good, GateOptions{}))
 }
 
 func TestGateRefusesAHarmfulItem(t *testing.T) {

@@ -50,6 +50,20 @@ func (it *Item) Follows(s *Sample, n *Norms) (follows, applies bool) {
 	return has == (it.Direction == Do), applies
 }
 
+// itemID names a feature, a direction and a scope.
+func itemID(f Feature, d Direction, s Scope) string {
+	return "g-" + digest(f.Key()+"\x00"+string(d)+"\x00"+s.Task+"\x00"+s.Agent)
+}
+
+// Opposite is the ID of the item that says the contrary in the same scope.
+func (it *Item) Opposite() string {
+	d := Do
+	if it.Direction == Do {
+		d = Avoid
+	}
+	return itemID(it.Feature, d, it.Scope)
+}
+
 // hash looks like a digest: a label that tells a reader nothing.
 var hash = regexp.MustCompile(`^(group-)?[0-9a-f]{8,}$`)
 

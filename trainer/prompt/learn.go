@@ -237,7 +237,7 @@ func (c *contrast) item(all []*Sample, norms *Norms) Item {
 		Feature: c.feature, Direction: c.direction, Text: c.text,
 		Scope: scopeOf(c.compared, all), Evidence: c.evidence,
 	}
-	it.ID = "g-" + digest(c.feature.Key()+"\x00"+string(c.direction)+"\x00"+it.Scope.Task+"\x00"+it.Scope.Agent)
+	it.ID = itemID(it.Feature, it.Direction, it.Scope)
 	sorted := slices.Clone(c.compared)
 	slices.SortStableFunc(sorted, func(a, b *Sample) int { return cmp.Compare(b.Advantage, a.Advantage) })
 	for i := range sorted {

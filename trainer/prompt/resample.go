@@ -69,6 +69,15 @@ type Interval struct {
 	Confidence float64 `json:"confidence"`
 }
 
+// Shown is the interval as a pointer, which is how optional ones are passed; nil
+// if it was never computed.
+func (i Interval) Shown() *Interval {
+	if i.Low == 0 && i.High == 0 {
+		return nil
+	}
+	return &i
+}
+
 // interval resamples residuals n times.
 func (s strata) interval(r *rand.Rand, n int, confidence float64) Interval {
 	out := Interval{Estimate: s.effect(), Confidence: confidence}

@@ -15,6 +15,7 @@ type Selection struct {
 	Where     string    // "" = all
 	GroupBy   string    // "" = task_key
 	HoldoutBy string    // "" = task_key
+	Agents    []string  // agents or services of which one took part; nil = all
 	Since     time.Time // trajectories that ended before it are left out; zero = none
 	Until     time.Time // and those that ended after it; zero = none
 }
@@ -102,7 +103,10 @@ func (db *DB) Select(ctx context.Context, s Selection) ([]Candidate, error) {
 	s.Where = cmp.Or(strings.TrimSpace(s.Where), "true")
 	s.GroupBy = cmp.Or(strings.TrimSpace(s.GroupBy), "task_key")
 	s.HoldoutBy = cmp.Or(strings.TrimSpace(s.HoldoutBy), "task_key")
-	text := filled("run/select", s)
+	text := filled("run/select", struct {
+		Selection
+		AgentList string
+	}{s, quoteAll(s.Agents)})
 	if s.Until.IsZero() {
 		s.Until = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 	}

@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
@@ -38,6 +39,25 @@ func (db *DB) Trajectories(ctx context.Context, where string) iter.Seq2[*traject
 				}
 			}
 		}
+	}
+}
+
+// Chosen is [DB.Trajectories] for ids.
+func (db *DB) Chosen(ctx context.Context, ids []string) iter.Seq2[*trajectory.Trajectory, error] {
+	return func(yield func(*trajectory.Trajectory, error) bool) {
+		rows := make([][]driver.Value, len(ids))
+		for i, id := range ids {
+			rows[i] = []driver.Value{id}
+		}
+		err := db.exec(ctx, statement("run/chosen"))
+		if err == nil {
+			err = explained(fill(ctx, db.sql, "chosen", rows))
+		}
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		db.Trajectories(ctx, "trajectory_id IN (SELECT trajectory_id FROM v1.chosen)")(yield)
 	}
 }
 

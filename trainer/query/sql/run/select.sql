@@ -19,6 +19,7 @@ SELECT
     WHEN (
 {{.Where}}
     ) IS NOT TRUE THEN 'where'
+    WHEN {{len .Agents}} > 0 AND NOT list_has_any(list_append(agent_names, service_name), {{.AgentList}}::VARCHAR[]) THEN 'agent'
     WHEN NOT trainable THEN coalesce('not_trainable: ' || reasons[1], 'not_trainable')
     WHEN group_label = '' THEN 'no_group'
     ELSE ''

@@ -1,0 +1,132 @@
+package trainer
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/tracegrad/tracegrad/internal/dataset"
+	"github.com/tracegrad/tracegrad/trainer/query"
+)
+
+// Split says what a trajectory is for.
+type Split string
+
+// The splits.
+const (
+	Train   Split = "train"
+	Holdout Split = "holdout" // the gate's; never learned from
+)
+
+// Chosen is a trajectory of the run. Those that are left out are only counted.
+type Chosen struct {
+	ID       string `json:"trajectory_id"`
+	Revision int64  `json:"revision"`
+	Tenant   string `json:"tenant,omitempty"`
+	Group    string `json:"group"`
+	Split    Split  `json:"split"`
+}
+
+// SelectHead is the head of select.jsonl.
+type SelectHead struct {
+	Dataset     string         `json:"dataset"` // hash of the files read
+	SQL         string         `json:"sql"`     // hash of the selection
+	Since       *time.Time     `json:"since,omitempty"`
+	Until       *time.Time     `json:"until,omitempty"`
+	Live        int            `json:"live"`         // trajectories in the dataset
+	Train       int            `json:"train"`        //
+	Holdout     int            `json:"holdout"`      //
+	HoldoutKeys int            `json:"holdout_keys"` // distinct values of holdout_by among all chosen
+	LeftOut     map[string]int `json:"left_out"`     // by reason
+}
+
+type selected = artifact[SelectHead, Chosen]
+
+func (n *night) selectStage(ctx context.Context) (selected, error) {
+	c := n.Config
+	s := query.Selection{Where: c.Where, GroupBy: c.GroupBy, HoldoutBy: c.Gate.HoldoutBy, Agents: c.Agents}
+	head := SelectHead{LeftOut: map[string]int{}}
+	if c.Window > 0 {
+		s.Since = n.Now.Add(-time.Duration(c.Window))
+		head.Since = &s.Since
+	}
+	if c.MinAge > 0 {
+		s.Until = n.Now.Add(-time.Duration(c.MinAge))
+		head.Until = &s.Until
+	}
+	var err error
+	if head.Dataset, err = fingerprint(c.Dataset, n.db, dataset.TableTrajectories, dataset.TableSteps, dataset.TableMessages); err != nil {
+		return selected{}, err
+	}
+	head.SQL = digest(fmt.Appendf(nil, "%q", s))
+	inputs := []any{head.Dataset, s, c.Gate.Holdout}
+	return stage(n.run, "select", inputs, func() (selected, error) {
+		candidates, err := n.db.Select(ctx, s)
+		if err != nil {
+			return selected{}, err
+		}
+		out := choose(head, candidates, c.Gate.Holdout)
+		if len(out.Rows) == 0 {
+			return out, nothing(len(candidates), out.Head.LeftOut)
+		}
+		return out, nil
+	})
+}
+
+func choose(head SelectHead, candidates []query.Candidate, share float64) selected {
+	out := selected{Head: head}
+	out.Head.Live = len(candidates)
+	keys := map[string]bool{}
+	for _, c := range candidates {
+		if c.LeftOut != "" {
+			out.Head.LeftOut[c.LeftOut]++
+			continue
+		}
+		row := Chosen{ID: c.ID, Revision: c.Revision, Tenant: c.Tenant, Group: c.Group, Split: Train}
+		keys[c.Holdout] = true
+		if heldOut(c.Holdout, share) {
+			row.Split = Holdout
+			out.Head.Holdout++
+		} else {
+			out.Head.Train++
+		}
+		out.Rows = append(out.Rows, row)
+	}
+	out.Head.HoldoutKeys = len(keys)
+	return out
+}
+
+// heldOut decides by the key alone, so that a task is in the holdout tonight if
+// and only if it was last night. It is part of docs/training.md: changing it
+// would train on what earlier nights held out.
+func heldOut(key string, share float64) bool {
+	sum := sha256.Sum256([]byte("tracegrad holdout v1\x00" + key))
+	return float64(binary.BigEndian.Uint64(sum[:8]))/(1<<64) < share
+}
+
+// fingerprint hashes names and sizes of files: committed files never change.
+func fingerprint(root string, db *query.DB, tables ...string) (string, error) {
+	h := sha256.New()
+	root, err := filepath.Abs(root)
+	if err != nil {
+		return "", err
+	}
+	for _, table := range tables {
+		for _, file := range db.Files(table) {
+			info, err := os.Stat(file)
+			if err != nil {
+				return "", err
+			}
+			name, err := filepath.Rel(root, file)
+			if err != nil {
+				return "", err
+			}
+			fmt.Fprintf(h, "%q %d\n", filepath.ToSlash(name), info.Size())
+		}
+	}
+	return fmt.Sprintf("%x", h.Sum(nil)), nil
+}

@@ -1,0 +1,132 @@
+package trainer
+
+import (
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/tracegrad/tracegrad/trainer/grpo"
+)
+
+// Config is train.yaml. [Load] reads it; docs/training.md has the reference.
+type Config struct {
+	Name      string          `yaml:"name" json:"name"`           // of the runs and bundles
+	Dataset   string          `yaml:"dataset" json:"dataset"`     // directory; required
+	Rewards   RewardsConfig   `yaml:"rewards" json:"rewards"`     //
+	Window    Window          `yaml:"window" json:"window"`       // how far back; default all
+	MinAge    Duration        `yaml:"min_age" json:"min_age"`     // wait for late facts; default 0s
+	Where     string          `yaml:"where" json:"where"`         // SQL over trajectories; default all
+	GroupBy   string          `yaml:"group_by" json:"group_by"`   // SQL over trajectories; default task_key
+	Agents    []string        `yaml:"agents" json:"agents"`       // whom the bundle is for; default all
+	Algorithm AlgorithmConfig `yaml:"algorithm" json:"algorithm"` //
+	Policy    PolicyConfig    `yaml:"policy" json:"policy"`       //
+	Gate      GateConfig      `yaml:"gate" json:"gate"`           //
+	Base      string          `yaml:"base" json:"base"`           // starting policy: label, id or directory; default label production, if set
+	Runs      string          `yaml:"runs" json:"runs"`           // directory; default runs
+	Bundles   string          `yaml:"bundles" json:"bundles"`     // directory; default bundles
+	Seed      uint64          `yaml:"seed" json:"seed"`           // of the resampling; default 1
+}
+
+// RewardsConfig says how trajectories are scored.
+type RewardsConfig struct {
+	File      string `yaml:"file" json:"file"`             // the rewards file; required
+	WriteBack bool   `yaml:"write_back" json:"write_back"` // append changed values to the dataset; default true
+}
+
+// AlgorithmConfig says how returns become advantages.
+type AlgorithmConfig struct {
+	Name      string             `yaml:"name" json:"name"`           // grpo
+	Normalize grpo.Normalization `yaml:"normalize" json:"normalize"` // std or none
+}
+
+// PolicyConfig says what is learned.
+type PolicyConfig struct {
+	Kind           string `yaml:"kind" json:"kind"`                     // prompt
+	MaxItems       int    `yaml:"max_items" json:"max_items"`           // of guidance
+	MinSupport     int    `yaml:"min_support" json:"min_support"`       // trajectories with and without a feature, each
+	Demonstrations Count  `yaml:"demonstrations" json:"demonstrations"` // off, or how many
+}
+
+// GateConfig says what a release must show.
+type GateConfig struct {
+	Holdout    float64 `yaml:"holdout" json:"holdout"`         // share of the tasks that is never trained on
+	HoldoutBy  string  `yaml:"holdout_by" json:"holdout_by"`   // SQL over trajectories; default task_key
+	MinSupport int     `yaml:"min_support" json:"min_support"` // matched pairs
+	Confidence float64 `yaml:"confidence" json:"confidence"`   // of the interval
+	Threshold  float64 `yaml:"threshold" json:"threshold"`     // the lower bound must be above it
+}
+
+// Duration is a span of time, written 90m or 6h.
+type Duration time.Duration
+
+// MarshalText writes the duration as Go does: 6h0m0s.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// UnmarshalText reads a duration. Its error says what would have been one.
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	if err != nil {
+		return errors.New("use a duration such as 90m or 6h")
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// Window is a span of time up to now; 0 is written "all".
+type Window time.Duration
+
+// MarshalText writes a duration, or all.
+func (w Window) MarshalText() ([]byte, error) {
+	if w == 0 {
+		return []byte("all"), nil
+	}
+	return Duration(w).MarshalText()
+}
+
+// UnmarshalText reads a duration, or all.
+func (w *Window) UnmarshalText(text []byte) error {
+	if string(text) == "all" {
+		*w = 0
+		return nil
+	}
+	if (*Duration)(w).UnmarshalText(text) != nil {
+		return errors.New("use all, or a duration such as 24h")
+	}
+	return nil
+}
+
+// Count is a number; 0 is written "off".
+type Count int
+
+// MarshalText writes a number, or off.
+func (c Count) MarshalText() ([]byte, error) {
+	if c == 0 {
+		return []byte("off"), nil
+	}
+	return strconv.AppendInt(nil, int64(c), 10), nil
+}
+
+// UnmarshalText reads a number, or off.
+func (c *Count) UnmarshalText(text []byte) error {
+	v, err := strconv.ParseUint(string(text), 10, 16)
+	if err != nil && string(text) != "off" && string(text) != "false" {
+		return errors.New("use off, or a number")
+	}
+	*c = Count(v)
+	return nil
+}
+
+// Default is the config of an empty file, but for the required keys.
+func Default() Config {
+	return Config{
+		Name:      "prompt",
+		Rewards:   RewardsConfig{WriteBack: true},
+		GroupBy:   "task_key",
+		Algorithm: AlgorithmConfig{Name: "grpo", Normalize: grpo.Std},
+		Policy:    PolicyConfig{Kind: "prompt", MaxItems: 8, MinSupport: 5},
+		Gate:      GateConfig{Holdout: 0.2, HoldoutBy: "task_key", MinSupport: 8, Confidence: 0.95},
+		Runs:      "runs",
+		Bundles:   "bundles",
+		Seed:      1,
+	}
+}

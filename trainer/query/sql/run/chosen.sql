@@ -1,0 +1,3 @@
+CREATE OR REPLACE TABLE v1.chosen (
+  trajectory_id VARCHAR
+)

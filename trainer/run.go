@@ -1,0 +1,148 @@
+package trainer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/tracegrad/tracegrad/internal/bundle"
+	"github.com/tracegrad/tracegrad/rewards"
+	"github.com/tracegrad/tracegrad/trainer/prompt"
+	"github.com/tracegrad/tracegrad/trainer/query"
+)
+
+// Options of [Run]; the zero value is a sound one.
+type Options struct {
+	Resume   string           // id of a run to go on with, or "last"; "" = a new run
+	Progress func(Event)      // called from one goroutine; nil = nobody looks
+	Now      func() time.Time // nil = time.Now
+	Query    query.Options    // of DuckDB; Rules are the run's own
+}
+
+func (o Options) now() time.Time {
+	if o.Now == nil {
+		return time.Now()
+	}
+	return o.Now()
+}
+
+// State is how far a stage is.
+type State string
+
+// The states of a stage.
+const (
+	Started State = "started"
+	Working State = "working" // Done of Total trajectories
+	Done    State = "done"
+	Reused  State = "reused" // its artifact was there already
+)
+
+// Event tells of a run's progress.
+type Event struct {
+	Stage string
+	State State
+	Done  int // trajectories, while Working
+	Total int
+}
+
+// Result is what came out of a run.
+type Result struct {
+	ID      string         `json:"run"`
+	Dir     string         `json:"dir"`
+	Report  string         `json:"report"` // path of report.html
+	Bundle  PackedBundle   `json:"bundle"`
+	Counts  Counts         `json:"counts"`
+	Items   []prompt.Item  `json:"items"`
+	Verdict prompt.Verdict `json:"gate"`
+	Groups  []ScoredGroup  `json:"-"`
+}
+
+// Errors that callers may want to tell apart, besides [query.ErrNoDataset],
+// [*query.Error] and [query.ErrNoCgo].
+var (
+	// ErrNothingToTrain says that the dataset has no trajectory to train on; the
+	// error's text says what became of those it has.
+	ErrNothingToTrain = errors.New("nothing to train on")
+	// ErrLocked says that another run is going on in the same runs directory.
+	ErrLocked = errLocked
+)
+
+// Run runs one night. It needs the runs directory for itself and gives up at
+// once with [ErrLocked] if another run has it. A run that fails can be resumed.
+func Run(ctx context.Context, c Config, opt Options) (*Result, error) {
+	engine, err := rewards.Load(c.Rewards.File)
+	if err != nil {
+		return nil, err
+	}
+	base, err := openBase(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(c.Runs, 0o750); err != nil {
+		return nil, fmt.Errorf("make runs directory: %w", err)
+	}
+	lock, err := lockFile(filepath.Join(c.Runs, ".lock"))
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", c.Runs, err)
+	}
+	defer func() { _ = unlockFile(lock) }()
+	opt.Query.Rules = engine.Rules()
+	db, err := query.Open(ctx, c.Dataset, opt.Query)
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close()
+	if len(db.Files("trajectories")) == 0 {
+		return nil, fmt.Errorf("open dataset %s: %w: it holds no trajectories yet; send some through the collector, or replay captures", c.Dataset, query.ErrNoDataset)
+	}
+	r, err := startRun(c, opt)
+	if err != nil {
+		return nil, err
+	}
+	return (&night{run: r, db: db, engine: engine, base: base}).path(ctx)
+}
+
+// night is what the stages of one run share.
+type night struct {
+	*run
+	db     *query.DB
+	engine *rewards.Engine
+	base   *bundle.Bundle // nil = none
+}
+
+// path runs the stages in their order.
+func (n *night) path(ctx context.Context) (*Result, error) {
+	selected, err := n.selectStage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	scored, err := n.scoreStage(ctx, selected)
+	if err != nil {
+		return nil, err
+	}
+	grouped, err := n.groupStage(ctx, selected, scored)
+	if err != nil {
+		return nil, err
+	}
+	taught, err := n.advantageStage(grouped)
+	if err != nil {
+		return nil, err
+	}
+	samples := join(selected, scored, taught)
+	learned, err := n.learnStage(ctx, samples)
+	if err != nil {
+		return nil, err
+	}
+	verdict, err := n.gateStage(samples, learned)
+	if err != nil {
+		return nil, err
+	}
+	packed, err := n.packStage(selected, scored, learned, verdict)
+	if err != nil {
+		return nil, err
+	}
+	return n.report(selected, scored, taught, learned, verdict, packed)
+}

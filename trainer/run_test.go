@@ -1,0 +1,436 @@
+//go:build cgo
+
+package trainer
+
+import (
+	"context"
+	"encoding/json"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tracegrad/tracegrad/internal/bundle"
+	"github.com/tracegrad/tracegrad/internal/dataset"
+	"github.com/tracegrad/tracegrad/internal/trajectory"
+	"github.com/tracegrad/tracegrad/trainer/prompt"
+	"github.com/tracegrad/tracegrad/trainer/query"
+)
+
+func run1(t *testing.T, c Config) *Result {
+	t.Helper()
+	result, err := Run(context.Background(), c, Options{Now: clock})
+	require.NoError(t, err)
+	return result
+}
+
+func TestNightOfTheCaptures(t *testing.T) {
+	root := t.TempDir()
+	writeCaptures(t, root, correct)
+	c := quickstart(t, root)
+	var stages []string
+	result, err := Run(context.Background(), c, Options{Now: clock, Progress: func(e Event) {
+		if e.State == Done {
+			stages = append(stages, e.Stage)
+		}
+	}})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"select", "score", "group", "advantage", "learn", "gate", "bundle"}, stages)
+
+	assert.Equal(t, 119, result.Counts.Live)
+	assert.Equal(t, 5, result.Counts.Groups)
+	left := 0
+	for _, l := range result.Counts.LeftOut {
+		left += l.Count
+	}
+	assert.Equal(t, 119, left+result.Counts.Trained+result.Counts.Holdout, "every trajectory is accounted for")
+
+	found := map[string]prompt.Item{}
+	for _, it := range result.Items {
+		found[string(it.Direction)+" "+it.Feature.Key()] = it
+	}
+	assert.Equal(t, "weather", found["do calls_tool:pack_list"].Scope.Task)
+	assert.Equal(t, "kb", found["do cites_sources"].Scope.Task)
+	assert.Contains(t, found, "avoid ends_on_error")
+
+	assert.True(t, result.Verdict.Passed, result.Verdict.Reason)
+	assert.Greater(t, result.Verdict.Support, 8)
+	assert.Equal(t, bundle.StatusReleased, result.Bundle.Status)
+	b, err := bundle.Open(result.Bundle.Dir)
+	require.NoError(t, err)
+	require.NoError(t, bundle.Verify(b))
+	assert.Len(t, b.Prompt.Items, len(result.Items))
+	assert.Equal(t, result.ID, b.Manifest.Provenance.Run)
+	assert.Equal(t, result.Verdict.Effect.Low, *b.Manifest.Gate.CILow)
+	assert.Empty(t, b.Prompt.Demonstrations)
+
+	shown := readAll(t, result.Report) + string(b.Prompt.Guidance())
+	for _, r := range rollouts(t)[:40] {
+		assert.False(t, strings.Contains(shown, r.UserText[40:70]), "a user's text: %s", r.UserText)
+	}
+}
+
+func TestShuffledVerdictsAreRefused(t *testing.T) {
+	released := 0
+	const nights = 12
+	for seed := range uint64(nights) {
+		verdicts := make([]float64, 119)
+		for i, r := range rollouts(t) {
+			verdicts[i] = *correct(i, &r)
+		}
+		rand.New(rand.NewPCG(seed, 1)).Shuffle(len(verdicts), func(i, j int) { verdicts[i], verdicts[j] = verdicts[j], verdicts[i] })
+		root := t.TempDir()
+		writeCaptures(t, root, func(i int, _ *rollout) *float64 { return &verdicts[i] })
+		c := quickstart(t, root)
+		// Only the verdict counts: what the rules read from the steps is real also
+		// when the verdicts are not.
+		c.Rewards.File = filepath.Join(t.TempDir(), "rewards.yaml")
+		require.NoError(t, os.WriteFile(c.Rewards.File, []byte("rewards:\n  - {name: solved, expr: 'feedback(\"solved\")'}\n"), 0o600))
+		result := run1(t, c)
+		assert.NotEmpty(t, result.Verdict.Reason)
+		assert.Equal(t, result.Verdict.Passed, result.Bundle.Status == bundle.StatusReleased)
+		if result.Verdict.Passed {
+			released++
+		}
+	}
+	assert.LessOrEqual(t, released, 1, "of %d nights", nights)
+}
+
+func TestRunsAreReproducible(t *testing.T) {
+	root := t.TempDir()
+	writeCaptures(t, root, correct)
+	c := quickstart(t, root)
+	first := run1(t, c)
+	c.Runs = t.TempDir()
+	second := run1(t, c)
+	assert.Equal(t, first.Bundle.ID, second.Bundle.ID)
+	for _, name := range []string{"select.jsonl", "group.jsonl", "advantage.jsonl", "learn.json", "gate.json"} {
+		assert.Equal(t, readAll(t, filepath.Join(first.Dir, name)), readAll(t, filepath.Join(second.Dir, name)), name)
+	}
+	c.Runs, c.Seed = t.TempDir(), 2
+	assert.NotEqual(t, first.Bundle.ID, run1(t, c).Bundle.ID)
+}
+
+func TestResumeRunsOnlyWhatChanged(t *testing.T) {
+	root := t.TempDir()
+	writeCaptures(t, root, correct)
+	c := quickstart(t, root)
+	first := run1(t, c)
+	resume := func() (ran []string, result *Result) {
+		result, err := Run(context.Background(), c, Options{Resume: "last", Now: func() time.Time { return clock().Add(time.Hour) }, Progress: func(e Event) {
+			if e.State == Done {
+				ran = append(ran, e.Stage)
+			}
+		}})
+		require.NoError(t, err)
+		assert.Equal(t, first.ID, result.ID)
+		return ran, result
+	}
+	ran, again := resume()
+	assert.Empty(t, ran)
+	assert.Equal(t, first, again)
+
+	c.Gate.Confidence = 0.9
+	ran, _ = resume()
+	assert.Equal(t, []string{"gate", "bundle"}, ran)
+
+	require.NoError(t, os.WriteFile(filepath.Join(first.Dir, "group.jsonl"), []byte("{}\n"), 0o600))
+	ran, _ = resume()
+	assert.Equal(t, []string{"group"}, ran, "the same groups are made again, so what follows stays")
+
+	c.Gate.Confidence = 0.95
+	ran, _ = resume()
+	assert.Equal(t, []string{"gate", "bundle"}, ran)
+	require.NoError(t, os.RemoveAll(again.Bundle.Dir))
+	ran, _ = resume()
+	assert.Equal(t, []string{"bundle"}, ran)
+	_, err := bundle.Open(first.Bundle.Dir)
+	require.NoError(t, err)
+
+	w, err := dataset.NewWriter(root, "feedback", dataset.Options{})
+	require.NoError(t, err)
+	one := 1.0
+	_, err = w.WriteFacts(context.Background(), []trajectory.Fact{{Name: "solved", Value: &one, Source: "feedback", TraceID: rollouts(t)[8].Traces[0], ObservedAt: clock().UnixMicro()}})
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	ran, _ = resume()
+	assert.Equal(t, "score", ran[0], "a late fact")
+
+	_, err = Run(context.Background(), c, Options{Resume: "20000101T000000Z"})
+	assert.ErrorContains(t, err, "resume run 20000101T000000Z")
+}
+
+func TestRewardsAreWrittenBackOnce(t *testing.T) {
+	root := t.TempDir()
+	writeCaptures(t, root, correct)
+	c := quickstart(t, root)
+	run1(t, c)
+	files, err := dataset.Files(root, dataset.TableRewards)
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+
+	db, err := query.Open(context.Background(), root, query.Options{})
+	require.NoError(t, err)
+	defer db.Close()
+	rewards, err := db.Rewards(context.Background())
+	require.NoError(t, err)
+	assert.Len(t, rewards, 114)
+
+	c.Runs = t.TempDir()
+	run1(t, c) // nothing new to say
+	later, err := dataset.Files(root, dataset.TableRewards)
+	require.NoError(t, err)
+	assert.Equal(t, files, later)
+
+	c.Rewards.WriteBack = false
+	other := t.TempDir()
+	writeCaptures(t, other, correct)
+	c.Dataset, c.Runs = other, t.TempDir()
+	run1(t, c)
+	files, err = dataset.Files(other, dataset.TableRewards)
+	require.NoError(t, err)
+	assert.Empty(t, files)
+}
+
+func TestWithoutVerdictsThereIsNothingToTrain(t *testing.T) {
+	root := t.TempDir()
+	writeCaptures(t, root, func(int, *rollout) *float64 { return nil })
+	_, err := Run(context.Background(), quickstart(t, root), Options{Now: clock})
+	require.ErrorIs(t, err, ErrNothingToTrain)
+	assert.ErrorContains(t, err, "of 119 trajectories, 5 not_trainable: call_failed (")
+	assert.ErrorContains(t, err, "114 reward_missing: solved (a rule with missing: mask has no value yet: post the feedback it waits for")
+}
+
+func TestErrorsOfANight(t *testing.T) {
+	root := t.TempDir()
+	writeCaptures(t, root, correct)
+	night := func(change func(*Config)) error {
+		c := quickstart(t, root)
+		change(&c)
+		_, err := Run(context.Background(), c, Options{Now: clock})
+		require.Error(t, err)
+		return err
+	}
+	err := night(func(c *Config) { c.Dataset = filepath.Join(t.TempDir(), "none") })
+	require.ErrorIs(t, err, query.ErrNoDataset)
+	err = night(func(c *Config) { c.Dataset = t.TempDir() })
+	require.ErrorIs(t, err, query.ErrNoDataset)
+	assert.ErrorContains(t, err, "it holds no trajectories yet")
+
+	var sql *query.Error
+	require.ErrorAs(t, night(func(c *Config) { c.Where = "model_calls > 1\nAND statsu = 'ok'" }), &sql)
+	assert.Equal(t, "where", sql.What)
+	assert.Contains(t, sql.Error(), `Referenced column "statsu" not found`)
+	assert.Contains(t, sql.Error(), "LINE 2: AND statsu = 'ok'\n            ^")
+
+	require.ErrorIs(t, night(func(c *Config) { c.Where = "false" }), ErrNothingToTrain)
+	require.ErrorIs(t, night(func(c *Config) { c.Rewards.File = "none.yaml" }), os.ErrNotExist)
+	assert.ErrorContains(t, night(func(c *Config) {
+		c.Rewards.File = filepath.Join(t.TempDir(), "rewards.yaml")
+		require.NoError(t, os.WriteFile(c.Rewards.File, []byte("rewards:\n  - {name: a, expr: 'outptu'}\n"), 0o600))
+	}), "rewards.yaml:2:")
+	assert.ErrorContains(t, night(func(c *Config) { c.Base = "canary" }), "open starting policy: base: ")
+
+	c := quickstart(t, root)
+	lock, err := lockFile(filepath.Join(c.Runs, ".lock"))
+	require.NoError(t, err)
+	_, err = Run(context.Background(), c, Options{Now: clock})
+	require.ErrorIs(t, err, ErrLocked)
+	require.NoError(t, unlockFile(lock))
+	run1(t, c)
+
+	stopped, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err = Run(stopped, quickstart(t, root), Options{Now: clock})
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+func TestWindowAndAge(t *testing.T) {
+	root := t.TempDir()
+	writeCaptures(t, root, correct)
+	ends := rollouts(t)
+	at := time.UnixMilli(ends[60].End).UTC()
+	c := quickstart(t, root)
+	c.MinAge = Duration(time.Minute)
+	c.Window = Window(90 * time.Minute)
+	result, err := Run(context.Background(), c, Options{Now: func() time.Time { return at.Add(time.Minute) }})
+	require.NoError(t, err)
+	want := 0
+	for _, r := range ends {
+		if r.End > ends[60].End {
+			want++
+		}
+	}
+	reasons := map[string]int{}
+	for _, l := range result.Counts.LeftOut {
+		reasons[l.Reason] = l.Count
+	}
+	assert.Positive(t, want)
+	assert.Equal(t, want, reasons["too_young"])
+}
+
+func TestTheHoldoutIsFrozen(t *testing.T) {
+	// These are part of docs/training.md: what was held out stays held out.
+	held := ""
+	for _, key := range []string{"a", "b", "c", "d", "e", "f", "g", "h", "weather", "math"} {
+		if heldOut(key, 0.3) {
+			held += key + " "
+			assert.True(t, heldOut(key, 0.4), "a larger share holds all of the smaller")
+		}
+	}
+	assert.Equal(t, "d ", held)
+	n := 0
+	for i := range 10000 {
+		if heldOut(string(rune('a'+i%26))+time.Duration(i).String(), 0.2) {
+			n++
+		}
+	}
+	assert.InDelta(t, 2000, n, 150)
+}
+
+func TestHoldoutHasNoPartInLearning(t *testing.T) {
+	root := t.TempDir()
+	writeCaptures(t, root, correct)
+	c := quickstart(t, root)
+	first := run1(t, c)
+	held := map[string]bool{}
+	for line := range strings.Lines(readAll(t, filepath.Join(first.Dir, "select.jsonl"))) {
+		var row Chosen
+		require.NoError(t, json.Unmarshal([]byte(line), &row))
+		held[row.ID] = row.Split == Holdout
+	}
+	for _, g := range first.Groups {
+		for _, id := range g.IDs {
+			assert.False(t, held[id])
+		}
+	}
+	for _, it := range first.Items {
+		for _, id := range append(it.Better, it.Worse...) {
+			assert.False(t, held[id])
+		}
+	}
+	// Other verdicts on the holdout change the verdict of the gate, and nothing that is learned.
+	other := t.TempDir()
+	writeCaptures(t, other, func(i int, r *rollout) *float64 {
+		v := correct(i, r)
+		if held[r.trajectory().ID] {
+			*v = 1 - *v
+		}
+		return v
+	})
+	c.Dataset, c.Runs = other, t.TempDir()
+	second := run1(t, c)
+	assert.Equal(t, first.Items, second.Items)
+	assert.False(t, second.Verdict.Passed)
+}
+
+func TestStartingPolicyIsCarried(t *testing.T) {
+	root := t.TempDir()
+	writeCaptures(t, root, correct)
+	c := quickstart(t, root)
+	first := run1(t, c)
+	gone := bundle.Item{ID: "g-00000000", Text: "Say hello."}
+	contrary := bundle.Item{ID: first.Items[0].Opposite(), Text: "The contrary of what is learned."}
+	m := bundle.Manifest{Kind: bundle.KindPrompt, Name: "base", Status: bundle.StatusCandidate, CreatedAt: clock()}
+	files, err := bundle.PromptFiles(m, bundle.Prompt{Items: []bundle.Item{gone, contrary}})
+	require.NoError(t, err)
+	base, err := bundle.Add(c.Bundles, m, files)
+	require.NoError(t, err)
+	require.NoError(t, bundle.SetLabel(c.Bundles, bundle.LabelProduction, base.ID()))
+
+	second := run1(t, c)
+	b, err := bundle.Open(second.Bundle.Dir)
+	require.NoError(t, err)
+	assert.Equal(t, base.ID(), b.Manifest.Provenance.Parent)
+	var ids []string
+	for _, it := range b.Prompt.Items {
+		ids = append(ids, it.ID)
+	}
+	assert.Contains(t, ids, gone.ID)
+	assert.NotContains(t, ids, contrary.ID)
+	assert.True(t, strings.Contains(readAll(t, second.Report), "Say hello."))
+
+	c.Base = base.Dir // a directory will do as well
+	assert.Equal(t, base.ID(), run1(t, c).Bundle.Parent)
+}
+
+func TestDemonstrations(t *testing.T) {
+	root := t.TempDir()
+	writeCaptures(t, root, correct)
+	c := quickstart(t, root)
+	c.Policy.Demonstrations = 3
+	result := run1(t, c)
+	b, err := bundle.Open(result.Bundle.Dir)
+	require.NoError(t, err)
+	require.Len(t, b.Prompt.Demonstrations, 3)
+	tasks := map[string]bool{}
+	for _, d := range b.Prompt.Demonstrations {
+		tasks[d.Task] = true
+		assert.NotContains(t, d.Input, "[ref:")
+		assert.NotEmpty(t, d.Output)
+	}
+	assert.Len(t, tasks, 3)
+}
+
+func TestReportStandsAlone(t *testing.T) {
+	root := t.TempDir()
+	writeCaptures(t, root, correct)
+	c := quickstart(t, root)
+	c.GroupBy = "'<script>alert(1)</script>' || left(input, 9)"
+	result := run1(t, c)
+	page := readAll(t, result.Report)
+	has := func(text string) bool { return strings.Contains(page, text) }
+	assert.Empty(t, regexp.MustCompile(`(?i)<script|<link|<img|<iframe|src=|url\(|@import|https?://`).FindString(page))
+	assert.False(t, has("alert(1)</"))
+	assert.True(t, has("Content-Security-Policy"))
+	for _, it := range result.Items {
+		assert.True(t, has(it.ID) && has(it.Better[0]))
+	}
+	for _, stage := range []string{"select", "score", "group", "advantage", "learn", "gate", "bundle"} {
+		assert.True(t, has("<code>"+stage+".json"), stage)
+	}
+	assert.False(t, has("ZgotmplZ"), "the template did not know what a value is")
+	assert.False(t, has("NaN"))
+}
+
+func TestTenantsStayApart(t *testing.T) {
+	root := t.TempDir()
+	w, err := dataset.NewWriter(root, "collector", dataset.Options{})
+	require.NoError(t, err)
+	var list []*trajectory.Trajectory
+	var facts []trajectory.Fact
+	all := rollouts(t)
+	for i := range all {
+		one := all[i].trajectory()
+		one.Tenant = []string{"acme", "bolt"}[i%2]
+		list = append(list, one)
+		facts = append(facts, trajectory.Fact{Name: "solved", Value: correct(i, &all[i]), Source: "feedback", TrajectoryID: one.ID, ObservedAt: 1})
+	}
+	_, err = w.Write(context.Background(), list, facts)
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	result := run1(t, quickstart(t, root))
+	tenant := map[string]string{}
+	for _, one := range list {
+		tenant[one.ID] = one.Tenant
+	}
+	assert.Len(t, result.Groups, 10)
+	for _, g := range result.Groups {
+		for _, id := range g.IDs {
+			assert.Equal(t, g.Tenant, tenant[id])
+		}
+	}
+}
+
+func readAll(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	return string(text)
+}

@@ -1,0 +1,160 @@
+package trainer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tracegrad/tracegrad/internal/dataset"
+	"github.com/tracegrad/tracegrad/internal/trajectory"
+	"github.com/tracegrad/tracegrad/trainer/prompt"
+)
+
+// Scored is a chosen trajectory with its rewards and its profile.
+type Scored struct {
+	Return  *float64           `json:"return"`            // nil: see Reason
+	Reason  string             `json:"reason,omitempty"`  // why there is no return
+	Rewards map[string]float64 `json:"rewards,omitempty"` // by rule, summed over steps; null ones are absent
+	Profile prompt.Profile     `json:"profile"`
+}
+
+// ScoreHead is the head of score.jsonl.
+type ScoreHead struct {
+	Rewards string         `json:"rewards"` // hash of the rewards file
+	Scored  int            `json:"scored"`  // trajectories with a return
+	LeftOut map[string]int `json:"left_out"`
+	Facts   int            `json:"facts"`   // facts about the chosen trajectories
+	Written int            `json:"written"` // reward rows appended to the dataset
+}
+
+type scores = artifact[ScoreHead, Scored]
+
+// scoreStage computes every reward anew, with the facts that came since.
+func (n *night) scoreStage(ctx context.Context, s selected) (scores, error) {
+	facts, err := fingerprint(n.Config.Dataset, n.db, dataset.TableFacts)
+	if err != nil {
+		return scores{}, err
+	}
+	inputs := []any{n.engine.Hash(), facts, n.Config.Rewards.WriteBack}
+	return stage(n.run, "score", inputs, func() (scores, error) {
+		w := &scorer{night: n, out: scores{Head: ScoreHead{Rewards: n.engine.Hash(), LeftOut: map[string]int{}}}}
+		if err := w.score(ctx, s); err != nil {
+			return scores{}, err
+		}
+		if w.out.Head.Scored == 0 {
+			return scores{}, nothing(s.Head.Live, s.Head.LeftOut, w.out.Head.LeftOut)
+		}
+		err := n.writeBack(ctx, w)
+		return w.out, err
+	})
+}
+
+type scorer struct {
+	*night
+	out     scores
+	facts   map[string][]trajectory.Fact
+	stored  map[string][]trajectory.Reward
+	changed []dataset.RewardRow
+}
+
+func (w *scorer) score(ctx context.Context, s selected) (err error) {
+	if w.facts, err = w.db.Facts(ctx); err != nil {
+		return err
+	}
+	if w.Config.Rewards.WriteBack {
+		if w.stored, err = w.db.Rewards(ctx); err != nil {
+			return err
+		}
+	}
+	ids := make([]string, len(s.Rows))
+	for i, row := range s.Rows {
+		ids[i] = row.ID
+	}
+	for t, err := range w.db.Chosen(ctx, ids) {
+		if err != nil {
+			return err
+		}
+		w.one(t)
+		if len(w.out.Rows)%100 == 0 {
+			w.progress(Event{Stage: "score", State: Working, Done: len(w.out.Rows), Total: len(ids)})
+		}
+	}
+	slices.SortFunc(w.out.Rows, func(a, b Scored) int { return strings.Compare(a.Profile.ID, b.Profile.ID) })
+	return nil
+}
+
+func (w *scorer) one(t *trajectory.Trajectory) {
+	facts := w.facts[t.ID]
+	w.out.Head.Facts += len(facts)
+	list := w.engine.Score(t, facts, w.clock().UnixMicro())
+	row := Scored{Profile: prompt.Read(t), Rewards: map[string]float64{}}
+	var masking []string
+	for _, r := range list {
+		if r.Value != nil {
+			row.Rewards[r.Name] += *r.Value
+		} else if w.engine.Masks(r) && !slices.Contains(masking, r.Name) {
+			masking = append(masking, r.Name)
+		}
+	}
+	value, masked := w.engine.Return(list)
+	switch {
+	case value != nil:
+		row.Return = value
+		w.out.Head.Scored++
+	case masked:
+		row.Reason = "reward_missing: " + strings.Join(masking, ", ")
+	default:
+		row.Reason = "no_reward"
+	}
+	if row.Reason != "" {
+		w.out.Head.LeftOut[row.Reason]++
+	}
+	w.out.Rows = append(w.out.Rows, row)
+	w.keepChanged(t, list)
+}
+
+// keepChanged gathers what the dataset does not say yet under the same rule:
+// most nights change few values, and unchanged ones would only be in the way.
+func (w *scorer) keepChanged(t *trajectory.Trajectory, list []trajectory.Reward) {
+	if !w.Config.Rewards.WriteBack {
+		return
+	}
+	stored := w.stored[t.ID]
+	for _, r := range list {
+		at := slices.IndexFunc(stored, func(old trajectory.Reward) bool {
+			return old.Step == r.Step && old.Name == r.Name && old.RuleHash == r.RuleHash
+		})
+		if at >= 0 {
+			if sameValue(stored[at], r) {
+				continue
+			}
+			r.EvaluatedAt = max(r.EvaluatedAt, stored[at].EvaluatedAt+1) // newer, whatever the clocks say
+		}
+		w.changed = append(w.changed, dataset.NewRewardRow(t.ID, t.Revision, t.FirstSeenAt, r))
+	}
+}
+
+func sameValue(a, b trajectory.Reward) bool {
+	return a.Reason == b.Reason && (a.Value == nil) == (b.Value == nil) && (a.Value == nil || *a.Value == *b.Value)
+}
+
+// writerName is the name under which runs write to the dataset.
+const writerName = "tracegrad-train"
+
+func (n *night) writeBack(ctx context.Context, w *scorer) error {
+	if len(w.changed) == 0 {
+		return nil
+	}
+	w.out.Head.Written = len(w.changed)
+	writer, err := dataset.NewWriter(n.Config.Dataset, writerName, dataset.Options{})
+	if err == nil {
+		_, err = writer.WriteRewards(ctx, w.changed)
+		err = errors.Join(err, writer.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("write rewards back: %w (rewards.write_back: false leaves the dataset as it is)", err)
+	}
+	return nil
+}

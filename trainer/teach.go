@@ -1,0 +1,120 @@
+package trainer
+
+import (
+	"context"
+
+	"github.com/tracegrad/tracegrad/trainer/grpo"
+	"github.com/tracegrad/tracegrad/trainer/prompt"
+	"github.com/tracegrad/tracegrad/trainer/query"
+)
+
+// GroupHead is the head of group.jsonl.
+type GroupHead struct {
+	Groups  int `json:"groups"`
+	Members int `json:"members"`
+}
+
+type groups = artifact[GroupHead, query.Group]
+
+// groupStage gathers the training trajectories that have a return.
+func (n *night) groupStage(ctx context.Context, s selected, sc scores) (groups, error) {
+	return stage(n.run, "group", nil, func() (groups, error) {
+		returns := returnsByID(sc)
+		var list []query.Scored
+		for _, row := range s.Rows {
+			if r := returns[row.ID]; row.Split == Train && r != nil && r.Return != nil {
+				list = append(list, query.Scored{ID: row.ID, Tenant: row.Tenant, Group: row.Group, Return: *r.Return})
+			}
+		}
+		found, err := n.db.Groups(ctx, list)
+		return groups{Head: GroupHead{Groups: len(found), Members: len(list)}, Rows: found}, err
+	})
+}
+
+func returnsByID(sc scores) map[string]*Scored {
+	out := make(map[string]*Scored, len(sc.Rows))
+	for i := range sc.Rows {
+		out[sc.Rows[i].Profile.ID] = &sc.Rows[i]
+	}
+	return out
+}
+
+// ScoredGroup is a group with its advantages.
+type ScoredGroup struct {
+	query.Group
+	Advantages []float64   `json:"advantages"`        // nil if dropped
+	Dropped    grpo.Signal `json:"dropped,omitempty"` // why
+}
+
+// AdvantageHead is the head of advantage.jsonl.
+type AdvantageHead struct {
+	Normalize grpo.Normalization `json:"normalize"`
+	Taught    int                `json:"taught"`   // groups with advantages
+	Trained   int                `json:"trained"`  // trajectories in them
+	Dropped   grpo.Dropped       `json:"dropped"`  // groups
+	LeftOut   map[string]int     `json:"left_out"` // trajectories in dropped groups
+}
+
+type advantages = artifact[AdvantageHead, ScoredGroup]
+
+func (n *night) advantageStage(g groups) (advantages, error) {
+	how := n.Config.Algorithm
+	return stage(n.run, "advantage", how, func() (advantages, error) {
+		returns := make([][]float64, len(g.Rows))
+		for i := range g.Rows {
+			returns[i] = g.Rows[i].Returns
+		}
+		list, dropped := grpo.Batch(returns, grpo.Options{Normalize: how.Normalize})
+		out := advantages{Head: AdvantageHead{Normalize: how.Normalize, Dropped: dropped, LeftOut: map[string]int{}}}
+		for i, group := range g.Rows {
+			row := ScoredGroup{Group: group, Advantages: list[i], Dropped: grpo.SignalOf(group.Returns)}
+			if list[i] == nil {
+				out.Head.LeftOut[string(row.Dropped)] += len(group.IDs)
+			} else {
+				out.Head.Taught++
+				out.Head.Trained += len(group.IDs)
+			}
+			out.Rows = append(out.Rows, row)
+		}
+		return out, nil
+	})
+}
+
+// samples are what learning and the gate see.
+type samples struct {
+	train   []prompt.Sample // members of groups with advantages
+	holdout []prompt.Sample // scored, held out
+	norms   *prompt.Norms   // of all scored trajectories
+}
+
+func join(s selected, sc scores, a advantages) samples {
+	returns := returnsByID(sc)
+	advantage := map[string]float64{}
+	for _, g := range a.Rows {
+		for i, id := range g.IDs {
+			if g.Advantages != nil {
+				advantage[id] = g.Advantages[i]
+			}
+		}
+	}
+	var out samples
+	var all []prompt.Sample
+	for _, row := range s.Rows {
+		r := returns[row.ID]
+		if r == nil || r.Return == nil {
+			continue
+		}
+		sample := prompt.Sample{Profile: r.Profile, Group: row.Group, Return: *r.Return}
+		adv, taught := advantage[row.ID]
+		switch {
+		case row.Split == Holdout:
+			out.holdout = append(out.holdout, sample)
+		case taught:
+			sample.Advantage = adv
+			out.train = append(out.train, sample)
+		}
+		all = append(all, sample)
+	}
+	out.norms = prompt.NewNorms(all)
+	return out
+}

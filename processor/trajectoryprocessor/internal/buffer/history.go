@@ -1,9 +1,7 @@
 package buffer
 
 import (
-	"hash/maphash"
 	"slices"
-	"strings"
 
 	"github.com/tracegrad/tracegrad/internal/trajectory"
 )
@@ -19,37 +17,9 @@ type fragment struct {
 	pred      *trace   // whose messages and reply this one's prompt begins with
 	succ      []*trace // whose pred this is
 	ambiguous bool     // several fit
-	slots     []*slot  // its entries in the index; nil = not in it
+	slots     []slot   // its entries in the index; nil = not in it
 	prefixes  []uint64
 	turns     []*trajectory.Message
-}
-
-// index finds fragments by what their messages say, in both directions: as the
-// earlier call under the hash of its prompt and of what it answered, as a later
-// call under the same hash for every answer that its prompt holds. Tool runs
-// are found by the id of their call.
-type index map[uint64][]*slot
-
-type slot struct {
-	trace *trace
-	key   uint64
-	at    int // position in the list of its key
-}
-
-// What a key of the index stands for.
-const (
-	earlierCall uint64 = iota + 1
-	laterCall
-	askedTool
-	ranTool
-)
-
-var seed = maphash.MakeSeed() // keys never leave the process
-
-func (b *Buffer) enter(t *trace, key uint64) {
-	s := &slot{trace: t, key: key, at: len(b.story[key])}
-	b.story[key] = append(b.story[key], s)
-	t.slots = append(t.slots, s)
 }
 
 // link puts a fragment into the history and joins it with what it continues
@@ -58,14 +28,14 @@ func (b *Buffer) link(t *trace) {
 	if t.slots != nil {
 		return
 	}
-	t.slots = []*slot{}
+	var keys []uint64
 	var later []*trace
 	if t.call.Role == trajectory.RoleToolSpan {
-		b.enterTool(t)
+		keys = b.toolKeys(t)
 	} else if t.call.Call != nil {
-		later = b.enterCall(t)
+		keys, later = b.callKeys(t)
 	}
-	b.grow(t, int64(len(t.slots))*slotCost)
+	b.enter(t, keys)
 	b.follow(t)
 	for _, l := range later {
 		if l.pred == nil || l.call.Role == trajectory.RoleToolSpan || len(l.pred.turns) <= len(t.turns) {
@@ -80,7 +50,8 @@ func (b *Buffer) unlink(t *trace) {
 		return
 	}
 	b.grow(t, -int64(len(t.slots))*slotCost)
-	for _, s := range t.slots {
+	for i := range t.slots {
+		s := &t.slots[i]
 		list := b.story[s.key]
 		last := len(list) - 1
 		list[s.at] = list[last]
@@ -143,97 +114,6 @@ func (b *Buffer) follow(t *trace) {
 	case p != nil:
 		b.wind(b.merge(t.unit, p.unit))
 	}
-}
-
-// enterCall enters a model call and returns the calls that may continue it.
-func (b *Buffer) enterCall(t *trace) []*trace {
-	call := t.call.Call
-	t.prefixes, t.turns = call.Prefixes(), call.Turns()
-	n := len(t.prefixes)
-	if n == 0 {
-		return nil
-	}
-	for i := range n - 1 {
-		if reply := answer(t.turns[i+1:]); len(reply) > 0 && t.turns[i].Role != trajectory.RoleAssistant {
-			for _, sign := range signs(reply) {
-				b.enter(t, b.key(t, laterCall, t.prefixes[i], sign))
-			}
-		}
-	}
-	var later []*trace
-	if len(call.Reply) == 0 && t.call.Error != "" {
-		return nil // a failed call has no continuation
-	}
-	for _, sign := range signs(call.Reply) {
-		b.enter(t, b.key(t, earlierCall, t.prefixes[n-1], sign))
-		list := b.story[b.key(t, laterCall, t.prefixes[n-1], sign)]
-		if sign == anySign && len(list) > maxTies {
-			continue
-		}
-		for _, s := range list {
-			if !slices.Contains(later, s.trace) {
-				later = append(later, s.trace)
-			}
-		}
-	}
-	for _, m := range call.Reply {
-		for _, c := range m.ToolCalls {
-			if c.ID != "" {
-				b.enter(t, b.key(t, askedTool, 0, text(c.ID)))
-				for _, s := range b.story[b.key(t, ranTool, 0, text(c.ID))] {
-					later = append(later, s.trace)
-				}
-			}
-		}
-	}
-	return later
-}
-
-func (b *Buffer) enterTool(t *trace) {
-	if t.call.Tool != nil && t.call.Tool.CallID != "" {
-		b.enter(t, b.key(t, ranTool, 0, text(t.call.Tool.CallID)))
-	}
-}
-
-// key keeps tenants apart.
-func (b *Buffer) key(t *trace, kind, hash, sign uint64) uint64 {
-	return mix(mix(mix(kind, text(t.tenant)), hash), sign)
-}
-
-// anySign stands for every answer, however lossy.
-const anySign = 0
-
-// signs are the hashes by which an answer is found: the ids of the calls it
-// asks for, its text, and anySign.
-func signs(reply []*trajectory.Message) []uint64 {
-	out := make([]uint64, 0, 4)
-	for _, m := range reply {
-		for i := range m.ToolCalls {
-			if id := m.ToolCalls[i].ID; id != "" {
-				out = append(out, text(id))
-			}
-		}
-	}
-	if len(out) == 0 {
-		for _, m := range reply {
-			if s := strings.TrimSpace(m.Text); s != "" {
-				out = append(out, text(s))
-				break
-			}
-		}
-	}
-	return append(out, anySign)
-}
-
-func text(s string) uint64 { return maphash.String(seed, s) | 1 }
-
-// answer returns the assistant turns at the start of turns.
-func answer(turns []*trajectory.Message) []*trajectory.Message {
-	n := 0
-	for n < len(turns) && turns[n].Role == trajectory.RoleAssistant {
-		n++
-	}
-	return turns[:n]
 }
 
 // predecessor finds the call that t continues: of those whose prompt and reply
@@ -314,9 +194,12 @@ func (b *Buffer) asker(t *trace) *trace {
 	if t.call.Tool == nil || t.call.Tool.CallID == "" {
 		return nil
 	}
-	list := b.story[b.key(t, askedTool, 0, text(t.call.Tool.CallID))]
-	if len(list) != 1 {
-		return nil
+	var found *trace
+	for _, s := range b.story[b.key(t, askedTool, 0, text(t.call.Tool.CallID))] {
+		if found != nil && s.trace != found {
+			return nil
+		}
+		found = s.trace
 	}
-	return list[0].trace
+	return found
 }

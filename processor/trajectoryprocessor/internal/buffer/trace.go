@@ -6,7 +6,7 @@ import "github.com/tracegrad/tracegrad/internal/trajectory"
 const (
 	spanCost  = 480 // the Span, its slots in slices and id sets
 	traceCost = 640 // a trace, its unit, map entries
-	slotCost  = 72  // one entry of the history index
+	slotCost  = 96  // one entry of the history index
 )
 
 func cost(it *Item) int64 { return spanCost + int64(it.Span.Size) + int64(it.Size) }

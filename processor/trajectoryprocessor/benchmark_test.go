@@ -58,6 +58,7 @@ func renumber(td ptrace.Traces, next *uint64) {
 }
 
 func newBenchmark(b *testing.B, cfg *Config) processor.Traces {
+	b.Helper()
 	p, err := NewFactory().CreateTraces(b.Context(), nopSettings(), cfg, consumertest.NewNop())
 	require.NoError(b, err)
 	require.NoError(b, p.Start(b.Context(), componenttest.NewNopHost()))

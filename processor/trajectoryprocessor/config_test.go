@@ -1,7 +1,9 @@
 package trajectoryprocessor
 
 import (
+	"os"
 	"path/filepath"
+	"regexp"
 	"testing"
 	"time"
 
@@ -59,5 +61,26 @@ func TestBadConfigNamesKeys(t *testing.T) {
 				assert.ErrorContains(t, err, w)
 			}
 		})
+	}
+}
+
+// TestREADME loads the configurations that the README shows.
+func TestREADME(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	t.Chdir("testdata") // has a rewards.yaml
+	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(readme, -1)
+	require.Len(t, blocks, 2)
+	for _, block := range blocks {
+		retrieved, err := confmap.NewRetrievedFromYAML(block[1])
+		require.NoError(t, err)
+		cm, err := retrieved.AsConf()
+		require.NoError(t, err)
+		sub, err := cm.Sub("processors::trajectory")
+		require.NoError(t, err)
+		cfg := createDefaultConfig()
+		require.NoError(t, sub.Unmarshal(cfg))
+		require.NoError(t, confmap.Validate(cfg))
+		assert.NotEqual(t, createDefaultConfig(), cfg)
 	}
 }

@@ -47,8 +47,9 @@ func (p *tracesProcessor) Start(_ context.Context, host component.Host) error {
 	return nil
 }
 
-// ConsumeTraces takes the spans of agents and passes all others on at once. An
-// error that is not permanent means that nothing of the request was taken.
+// ConsumeTraces takes the spans of agents and passes all others on at once. After
+// an error that is not permanent the request may be sent again as it is: spans
+// that were taken are known by their ids.
 func (p *tracesProcessor) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
 	rest, some, err := p.assembler.take(ctx, td)
 	if err != nil || !some {

@@ -93,7 +93,8 @@ func TestOrdinaryRequestsPassUntouched(t *testing.T) {
 	td.MarkReadOnly()
 	require.NoError(t, p.ConsumeTraces(t.Context(), td))
 	require.Len(t, p.sink.AllTraces(), 1)
-	assert.True(t, td == p.sink.AllTraces()[0], "the very same request")
+	same := td == p.sink.AllTraces()[0]
+	assert.True(t, same, "the very same request")
 }
 
 func TestMixedRequests(t *testing.T) {

@@ -26,7 +26,8 @@ func TestInstancesShareOverSignals(t *testing.T) {
 	ld.MarkReadOnly()
 	require.NoError(t, lp.ConsumeLogs(t.Context(), ld))
 	require.Len(t, logs.AllLogs(), 1)
-	assert.True(t, ld == logs.AllLogs()[0], "logs pass unchanged")
+	same := ld == logs.AllLogs()[0]
+	assert.True(t, same, "logs pass unchanged")
 
 	require.NoError(t, tp.ConsumeTraces(t.Context(), request(agent(1, 1, 0))))
 	require.NoError(t, lp.Shutdown(t.Context()))

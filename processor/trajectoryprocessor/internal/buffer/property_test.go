@@ -116,6 +116,7 @@ func (w *world) client(name, conversation string) {
 // deliver sends the world's spans, with r in any order, split and repeated,
 // and returns all that comes out.
 func deliver(t *testing.T, b *Buffer, w *world, r *rand.Rand, gap time.Duration) []Closed {
+	t.Helper()
 	items := make([]Item, 0, len(w.items))
 	for _, it := range w.items {
 		c := *it.Span

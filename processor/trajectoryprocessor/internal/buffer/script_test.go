@@ -74,6 +74,7 @@ func testConfig() Config {
 }
 
 func readConfig(t *testing.T, cfg *Config, s string) {
+	t.Helper()
 	for line := range strings.Lines(s) {
 		k, v, _ := strings.Cut(strings.TrimSpace(line), " ")
 		num := func() int64 {
@@ -106,6 +107,7 @@ func readConfig(t *testing.T, cfg *Config, s string) {
 }
 
 func runScript(t *testing.T, cfg Config, script string) string {
+	t.Helper()
 	b := New(cfg)
 	names := map[string]string{}
 	var out strings.Builder
@@ -225,6 +227,7 @@ func nameOf(id string, spans []*trajectory.Span, names map[string]string) string
 }
 
 func parseItem(t *testing.T, text string, now int64, names map[string]string) Item {
+	t.Helper()
 	fields := strings.Fields(text)
 	trace, span, ok := strings.Cut(fields[0], ".")
 	require.True(t, ok, text)
@@ -285,6 +288,7 @@ func parseItem(t *testing.T, text string, now int64, names map[string]string) It
 }
 
 func parseMessages(t *testing.T, text string) []*trajectory.Message {
+	t.Helper()
 	var out []*trajectory.Message
 	for m := range strings.SplitSeq(text, ";") {
 		who, what, ok := strings.Cut(m, ":")

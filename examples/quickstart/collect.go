@@ -4,31 +4,19 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"strings"
 
 	"github.com/tracegrad/tracegrad/internal/localcollector"
 )
 
-// environ is what differs from the defaults of collector.yaml: the addresses,
-// the folders, and clocks for people who do not want to wait.
-func (d *demo) environ() []string {
-	return []string{
-		"TRACEGRAD_DATA=" + d.path("data"),
-		"TRACEGRAD_REWARDS=" + quickstart("rewards.yaml"),
-		"TRACEGRAD_ROOT_GRACE=2s",
-		"TRACEGRAD_IDLE=4s",
-		"TRACEGRAD_FLUSH=500ms",
-	}
-}
-
+// startCollector sets what differs from the defaults of collector.yaml: the
+// folders, and clocks for people who do not want to wait.
 func (d *demo) startCollector(ctx context.Context) (err error) {
-	d.say("$ export %s", strings.Join(d.environ(), " "))
-	env := map[string]string{}
-	for _, kv := range d.environ() {
-		name, value, _ := strings.Cut(kv, "=")
-		env[name] = value
-	}
-	if d.collector, err = d.start(ctx, quickstart("collector.yaml"), env, "collector.log"); err != nil {
+	d.collector, err = d.start(ctx, "collector.yaml", []string{
+		"TRACEGRAD_DATA=" + d.path("dataset"),
+		"TRACEGRAD_REWARDS=" + quickstart("rewards.yaml"),
+		"TRACEGRAD_ROOT_GRACE=2s", "TRACEGRAD_IDLE=4s", "TRACEGRAD_FLUSH=500ms",
+	})
+	if err != nil {
 		return err
 	}
 	d.say("OTLP gRPC on %s, OTLP HTTP on %s, feedback on %s (free ports for the demo; 4317, 4318 and 4319 by default)",
@@ -53,7 +41,7 @@ func (d *demo) replay(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.say("\nThe Collector waited until every run was whole and wrote %d trajectories to %s.", n, d.path("data"))
+	d.say("\nThe Collector waited until every run was whole and wrote %d trajectories to %s.", n, d.path("dataset"))
 	return nil
 }
 
@@ -64,7 +52,7 @@ func (d *demo) sql(ctx context.Context) error {
 		"SELECT left(any_value(input), 48) AS task, count(*) AS runs, round(avg(value), 2) AS solved, round(avg(tool_calls), 1) AS tool_calls FROM trajectories JOIN facts USING (trajectory_id) WHERE name = 'solved' GROUP BY task_key ORDER BY solved",
 		"SELECT tool_name, count(*) AS runs, count(nullif(error, '')) AS failed, any_value(error) FILTER (error <> '') AS such_as FROM steps WHERE kind = 'tool' GROUP BY ALL ORDER BY failed DESC, runs DESC",
 	} {
-		if err := d.tracegrad(ctx, "sql", "--dataset", d.path("data"), query); err != nil {
+		if err := d.tracegrad(ctx, "sql", "--dataset", d.path("dataset"), query); err != nil {
 			return err
 		}
 		d.say("")

@@ -33,7 +33,7 @@ func (d *demo) prepare() error {
 			return fmt.Errorf("%w: run make demo in the root of the repository", err)
 		}
 	}
-	for _, old := range []string{"data", "runs", "bundles", "logs"} {
+	for _, old := range []string{"dataset", "runs", "bundles", "logs"} {
 		if err := os.RemoveAll(filepath.Join(d.dir, old)); err != nil {
 			return err
 		}
@@ -65,7 +65,6 @@ func (d *demo) tracegradShown(ctx context.Context, args, shown []string) error {
 	d.say("$ %s", shellLine(append([]string{d.tool("tracegrad")}, shown...)))
 	cmd := exec.CommandContext(ctx, d.tool("tracegrad"), args...)
 	cmd.Stdout, cmd.Stderr = d.out, d.out
-	cmd.Env = append(os.Environ(), d.environ()...)
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("tracegrad %s: %w", args[0], err)
 	}
@@ -88,10 +87,19 @@ func shellLine(words []string) string {
 	return strings.Join(quoted, " ")
 }
 
-func (d *demo) start(ctx context.Context, config string, env map[string]string, log string) (*localcollector.Collector, error) {
-	d.say("$ %s", shellLine([]string{d.tool("tracegrad-collector"), "--config", config}))
+// start runs a Collector with one of the quickstart's configurations and the
+// variables that it is to see.
+func (d *demo) start(ctx context.Context, config string, env []string) (*localcollector.Collector, error) {
+	variables := map[string]string{}
+	for _, kv := range env {
+		d.say("$ export %s", kv)
+		name, value, _ := strings.Cut(kv, "=")
+		variables[name] = value
+	}
+	d.say("$ %s", shellLine([]string{d.tool("tracegrad-collector"), "--config", quickstart(config)}))
 	c, err := localcollector.Start(ctx, localcollector.Options{
-		Binary: d.tool("tracegrad-collector"), Config: config, Env: env, Log: d.path("logs", log), Ports: &d.ports,
+		Binary: d.tool("tracegrad-collector"), Config: quickstart(config), Env: variables,
+		Log: d.path("logs", strings.TrimSuffix(config, ".yaml")+".log"), Ports: &d.ports,
 	})
 	if err != nil {
 		return nil, err

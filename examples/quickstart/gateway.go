@@ -10,7 +10,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/tracegrad/tracegrad/internal/bundle"
@@ -34,22 +33,12 @@ func (d *demo) gateway(ctx context.Context) error {
 		return err
 	}
 	defer model.stop()
-	env := map[string]string{
-		"TRACEGRAD_UPSTREAM":  model.endpoint,
-		"TRACEGRAD_COLLECTOR": d.collector.Address(localcollector.OTLPGRPC),
-		"TRACEGRAD_BUNDLES":   d.night.bundle.Dir,
-		"TRACEGRAD_LABEL":     "",
+	env, err := d.bundleFor(ctx)
+	if err != nil {
+		return err
 	}
-	if d.night.bundle.Manifest.Status != bundle.StatusReleased {
-		env["TRACEGRAD_ALLOW_CANDIDATE"] = "true"
-		d.say("The gate refused this bundle, so it stays a candidate and no agent would get it.\nFor the show only, the gateway is told to take it all the same:\n")
-	}
-	for _, name := range []string{"TRACEGRAD_UPSTREAM", "TRACEGRAD_COLLECTOR", "TRACEGRAD_BUNDLES", "TRACEGRAD_LABEL", "TRACEGRAD_ALLOW_CANDIDATE"} {
-		if value, set := env[name]; set {
-			d.say("$ export %s=%s", name, value)
-		}
-	}
-	gw, err := d.start(ctx, quickstart("gateway.yaml"), env, "gateway.log")
+	env = append(env, "TRACEGRAD_UPSTREAM="+model.endpoint, "TRACEGRAD_COLLECTOR="+d.collector.Address(localcollector.OTLPGRPC))
+	gw, err := d.start(ctx, "gateway.yaml", env)
 	if err != nil {
 		return err
 	}
@@ -59,6 +48,21 @@ func (d *demo) gateway(ctx context.Context) error {
 		return err
 	}
 	return d.exchangeStreaming(ctx, base)
+}
+
+// bundleFor promotes the bundle if its gate passed. It returns what tells the
+// gateway which bundle to take.
+func (d *demo) bundleFor(ctx context.Context) ([]string, error) {
+	b := d.night.bundle
+	if b.Manifest.Status == bundle.StatusReleased {
+		if err := d.tracegrad(ctx, "bundle", "label", b.Dir, bundle.LabelProduction); err != nil {
+			return nil, err
+		}
+		d.say("")
+		return []string{"TRACEGRAD_BUNDLES=" + d.path("bundles")}, nil
+	}
+	d.say("The gate refused this bundle, so it stays a candidate and no agent would get it.\nFor the show only, the gateway is told to take it all the same:\n")
+	return []string{"TRACEGRAD_BUNDLES=" + b.Dir, "TRACEGRAD_LABEL=", "TRACEGRAD_ALLOW_CANDIDATE=true"}, nil
 }
 
 // exchange sends one request and compares both ends of it.
@@ -101,24 +105,25 @@ func (d *demo) exchange(ctx context.Context, base string, model *upstream) error
 	return nil
 }
 
-// show prints messages and marks the lines that the agent did not send. It
-// returns how many those are.
+// show prints messages and marks the lines that are not the agent's own, which
+// come in their order. It returns how many were added.
 func (d *demo) show(messages, sent []message) (added int) {
 	var own []string
 	for _, m := range sent {
 		own = append(own, strings.Split(m.Content, "\n")...)
 	}
 	for _, m := range messages {
-		for i, line := range strings.Split(m.Content, "\n") {
-			role, mark := "", "  "
-			if i == 0 {
-				role = m.Role
-			}
-			if line != "" && !slices.Contains(own, line) {
-				mark = "+ "
+		role := m.Role
+		for line := range strings.SplitSeq(m.Content, "\n") {
+			mark := " "
+			if len(own) > 0 && own[0] == line {
+				own = own[1:]
+			} else {
+				mark = "+"
 				added++
 			}
-			fmt.Fprintln(d.out, strings.TrimRight(fmt.Sprintf("  %-9s %s%s", role, mark, line), " "))
+			d.say("%s", strings.TrimRight(fmt.Sprintf("  %-9s %s %s", role, mark, line), " "))
+			role = ""
 		}
 	}
 	return added

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/tracegrad/tracegrad/internal/otlp"
+	"github.com/tracegrad/tracegrad/trainer"
 )
 
 // isTerminal reports whether stream is a terminal.
@@ -59,6 +60,41 @@ func (p *replayProgress) skipped(err error) {
 func (p *replayProgress) close() {
 	if p.bar != nil {
 		_ = p.bar.Exit()
+	}
+}
+
+// trainProgress shows a night: a line a stage, and on a terminal a bar while a
+// stage goes through trajectories.
+type trainProgress struct {
+	out  io.Writer
+	live bool
+	bar  *progressbar.ProgressBar
+}
+
+func newTrainProgress(out io.Writer) *trainProgress {
+	return &trainProgress{out: out, live: isTerminal(out)}
+}
+
+func (p *trainProgress) event(e trainer.Event) {
+	switch e.State {
+	case trainer.Working:
+		if p.live {
+			if p.bar == nil {
+				p.bar = newBar(p.out, e.Total, "trajectories")
+				p.bar.Describe(e.Stage)
+			}
+			_ = p.bar.Set(e.Done)
+		}
+	case trainer.Done, trainer.Reused:
+		p.close()
+		fmt.Fprintf(p.out, "%-10s %s\n", e.Stage, e.State)
+	}
+}
+
+func (p *trainProgress) close() {
+	if p.bar != nil {
+		_ = p.bar.Clear()
+		p.bar = nil
 	}
 }
 

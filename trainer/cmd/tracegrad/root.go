@@ -63,13 +63,13 @@ func newRoot() *cobra.Command {
 it, trains policies from it, and looks into the bundles it makes of them.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage. Errors are one line on stderr.`,
-		Example:       "  tracegrad init\n  tracegrad sql --dataset data 'SELECT count(*) FROM trajectories'\n  tracegrad train --config train.yaml",
+		Example:       "  tracegrad init\n  tracegrad sql 'SELECT count(*) FROM trajectories'\n  tracegrad train --config train.yaml",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Version:       version(),
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
-	root.AddCommand(newReplay(), newSQL(), newBundle(), newVersion())
+	root.AddCommand(newInit(), newReplay(), newSQL(), newTrain(), newBundle(), newVersion())
 	return root
 }
 

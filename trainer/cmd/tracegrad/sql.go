@@ -38,14 +38,14 @@ file can be read.
 
 With --rewards the views rewards and returns follow that file's rules and
 weights; without it, the rules that were evaluated last.`,
-		Example: `  tracegrad sql --dataset data 'SELECT status, count(*) FROM trajectories GROUP BY ALL'
-  tracegrad sql --dataset data --format csv --file errors.sql > errors.csv
-  tracegrad sql --dataset data --list`,
+		Example: `  tracegrad sql --dataset dataset 'SELECT status, count(*) FROM trajectories GROUP BY ALL'
+  tracegrad sql --dataset dataset --format csv --file errors.sql > errors.csv
+  tracegrad sql --dataset dataset --list`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.dataset, "dataset", "data", "`directory` of the dataset, as in the parquet exporter's configuration")
+	flags.StringVar(&f.dataset, "dataset", "dataset", "`directory` of the dataset, as in the parquet exporter's configuration")
 	flags.StringVar(&f.rewards, "rewards", "", "`file` of reward rules")
 	flags.StringVar(&f.file, "file", "", "read the query from this `file`")
 	flags.StringVar(&f.format, "format", "table", "print as `table`, csv, json or jsonl")

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tracegrad/tracegrad/internal/bundle"
+	"github.com/tracegrad/tracegrad/trainer"
+)
+
+type trainFlags struct {
+	config                 string
+	dataset, runs, bundles string
+	resume                 string
+	dryRun                 bool
+	asJSON                 bool
+}
+
+func newTrain() *cobra.Command {
+	var f trainFlags
+	cmd := &cobra.Command{
+		Use:   "train",
+		Short: "Run one night: from the dataset to a bundle",
+		Long: `Train runs one night: it selects trajectories, scores them with the facts that
+came since, groups attempts at the same task, learns guidance from what the
+better ones did differently, holds it against the holdout, and packs a bundle.
+docs/training.md explains every stage and every key of the configuration.
+
+A bundle is always written. It is released only if the gate passes; else it is a
+candidate that no gateway applies unless told to. What had no part in the run is
+listed with the reason. --dry-run does all of it, but keeps nothing.`,
+		Example: `  tracegrad train --config train.yaml
+  tracegrad train --config train.yaml --dry-run
+  tracegrad train --config train.yaml --resume last`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.config, "config", "train.yaml", "configuration `file`")
+	flags.StringVar(&f.dataset, "dataset", "", "`directory` of the dataset, instead of the configuration's")
+	flags.StringVar(&f.runs, "runs", "", "`directory` of the runs, instead of the configuration's")
+	flags.StringVar(&f.bundles, "bundles", "", "`directory` of the bundles, instead of the configuration's")
+	flags.StringVar(&f.resume, "resume", "", "go on with the run of this `id`, or with the last")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "do everything and keep nothing")
+	flags.BoolVar(&f.asJSON, "json", false, "print the result as JSON")
+	return cmd
+}
+
+func (f *trainFlags) run(cmd *cobra.Command) (err error) {
+	if f.dryRun && f.resume != "" {
+		return usageError{errors.New("--dry-run keeps no run that --resume could go on with: use one of them")}
+	}
+	config, err := trainer.Load(f.config)
+	if err != nil {
+		return err
+	}
+	for _, o := range []struct {
+		flag string
+		key  *string
+	}{{f.dataset, &config.Dataset}, {f.runs, &config.Runs}, {f.bundles, &config.Bundles}} {
+		if o.flag != "" {
+			*o.key = o.flag
+		}
+	}
+	if f.dryRun {
+		cleanUp, err := keepNothing(&config)
+		if err != nil {
+			return err
+		}
+		defer cleanUp()
+	}
+	return f.night(cmd.Context(), cmd, config)
+}
+
+func (f *trainFlags) night(ctx context.Context, cmd *cobra.Command, config trainer.Config) error {
+	show := newTrainProgress(cmd.ErrOrStderr())
+	result, err := trainer.Run(ctx, config, trainer.Options{Resume: f.resume, Progress: show.event})
+	show.close()
+	if err != nil {
+		return err
+	}
+	if f.asJSON {
+		return printJSON(cmd.OutOrStdout(), result)
+	}
+	return printNight(cmd.OutOrStdout(), result, f.dryRun)
+}
+
+// keepNothing makes the run write to a temporary directory, but start from the
+// policy it would have started from.
+func keepNothing(c *trainer.Config) (cleanUp func(), err error) {
+	if c.Base, err = basePolicy(*c); err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "tracegrad-dry-run-")
+	if err != nil {
+		return nil, fmt.Errorf("make directory for the dry run: %w", err)
+	}
+	c.Runs, c.Bundles = filepath.Join(dir, "runs"), filepath.Join(dir, "bundles")
+	c.Rewards.WriteBack = false
+	return func() { _ = os.RemoveAll(dir) }, nil
+}
+
+// basePolicy is the directory of the starting policy, "" for none.
+func basePolicy(c trainer.Config) (string, error) {
+	ref := c.Base
+	if ref == "" {
+		ref = bundle.LabelProduction
+	}
+	dir, err := bundle.Resolve(c.Bundles, ref)
+	switch {
+	case err == nil:
+		return filepath.Abs(dir)
+	case c.Base == "" && errors.Is(err, fs.ErrNotExist):
+		return "", nil
+	case c.Base != "":
+		return c.Base, nil // a directory, or what the run will complain about
+	}
+	return "", fmt.Errorf("open starting policy: %w", err)
+}

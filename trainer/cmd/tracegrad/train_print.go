@@ -1,0 +1,64 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/tracegrad/tracegrad/trainer"
+	"github.com/tracegrad/tracegrad/trainer/prompt"
+)
+
+// printNight says what became of the trajectories, what was learned, what the
+// gate said, and where the results are.
+func printNight(out io.Writer, r *trainer.Result, dry bool) error {
+	c := r.Counts
+	fmt.Fprintf(out, "\n%s: learned from %d in %s, kept %d for the gate\n",
+		plural(c.Live, "trajectory", "trajectories"), c.Trained, count(c.Groups, "group"), c.Holdout)
+	if len(c.LeftOut) > 0 {
+		fmt.Fprintln(out, "left out:")
+		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+		for _, l := range c.LeftOut {
+			fmt.Fprintf(w, "  %d\t%s\t%s\n", l.Count, l.Reason, l.Words)
+		}
+		if err := w.Flush(); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(out, "\nguidance learned: %s\n", count(len(r.Items), "item"))
+	for i := range r.Items {
+		printItem(out, i+1, &r.Items[i])
+	}
+	printVerdict(out, r.Verdict)
+	if dry {
+		_, err := fmt.Fprintln(out, "\ndry run: nothing was kept")
+		return err
+	}
+	_, err := fmt.Fprintf(out, "\nbundle  %s (%s)\nreport  %s\n", r.Bundle.Dir, r.Bundle.Status, r.Report)
+	return err
+}
+
+func printItem(out io.Writer, n int, it *prompt.Item) {
+	where := ""
+	if it.Scope.Task != "" {
+		where += " on " + it.Scope.Task
+	}
+	if it.Scope.Agent != "" {
+		where += " by " + it.Scope.Agent
+	}
+	e := it.Evidence
+	fmt.Fprintf(out, "  %d. %s\n     advantage %+.2f (%+.2f to %+.2f)%s: %d runs that do, %d that do not, in %s; q %.2g\n",
+		n, it.Text, e.Effect.Estimate, e.Effect.Low, e.Effect.High, where, e.With, e.Without, count(e.Groups, "group"), e.Q)
+}
+
+func printVerdict(out io.Writer, v prompt.Verdict) {
+	verdict := "refused"
+	if v.Passed {
+		verdict = "passed"
+	}
+	fmt.Fprintf(out, "\ngate: %s: %s\n", verdict, v.Reason)
+	if v.Effect != nil {
+		fmt.Fprintf(out, "  return %+.3f (%+.3f to %+.3f) for the %d held-out runs that follow the guidance, against %d that do not; %s in %s\n",
+			v.Effect.Estimate, v.Effect.Low, v.Effect.High, v.With, v.Without, count(v.Support, "matched pair"), plural(v.Strata, "stratum", "strata"))
+	}
+}

@@ -55,7 +55,7 @@ func (g *gateway) chat(w http.ResponseWriter, r *http.Request) {
 	c := g.begin(r)
 	defer g.finish(c, r.Context()) // a broken answer ends in a panic that aborts the connection
 
-	body, err := io.ReadAll(r.Body)
+	body, err := readBody(r)
 	if err != nil {
 		c.outcome = outcomeRejected
 		rejectRead(w, err)
@@ -79,6 +79,15 @@ func (g *gateway) forward(w http.ResponseWriter, r *http.Request, c *call) {
 		defer cancel()
 	}
 	g.proxy.ServeHTTP(w, r.WithContext(ctx))
+}
+
+// readBody reads the whole body, whose size the server limits, at once where
+// its length is told; a told length alone must not take much memory.
+func readBody(r *http.Request) ([]byte, error) {
+	var buf bytes.Buffer
+	buf.Grow(int(min(max(r.ContentLength, 0), 1<<20)) + bytes.MinRead)
+	_, err := buf.ReadFrom(r.Body)
+	return buf.Bytes(), err
 }
 
 func rejectRead(w http.ResponseWriter, err error) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -29,7 +30,7 @@ func TestOutsideModule(t *testing.T) {
 	run(t, root, nil, "go", "tool", "builder", "--config", manifest, "--skip-get-modules", "--skip-compilation")
 
 	gomod := strings.Replace(read(t, "go.mod"), "module "+module+"\n", "module example.com/outside\n", 1)
-	gomod = gomod[:strings.Index(gomod, "tool (")] + gomod[strings.Index(gomod, "require ("):]
+	gomod = regexp.MustCompile(`(?s)\ntool \(.*?\n\)\n`).ReplaceAllString(gomod, "\n")
 	write("go.mod", fmt.Sprintf("%s\nrequire %s v0.0.0\n\nreplace %s => %s\n", gomod, module, module, checkout))
 	write("go.sum", read(t, "go.sum"))
 	binary := filepath.Join(dir, "outside")

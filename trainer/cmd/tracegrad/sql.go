@@ -42,7 +42,7 @@ weights; without it, the rules that were evaluated last.`,
   tracegrad sql --dataset dataset --format csv --file errors.sql > errors.csv
   tracegrad sql --dataset dataset --list`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
+		RunE: f.run,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.dataset, "dataset", "dataset", "`directory` of the dataset, as in the parquet exporter's configuration")

@@ -6,6 +6,9 @@ GOLANGCI_LINT_VERSION := v2.15.0
 CAPTURES              ?= testdata/captures
 OUT                   ?= .cache/grade
 
+# The packages with goroutines of their own.
+RACE := ./internal/otlp/... ./processor/... ./receiver/... ./exporter/...
+
 ##@ Use
 
 .PHONY: help

@@ -233,7 +233,7 @@ func (p *page) scales() {
 		returns = append(returns, t.Returns...)
 	}
 	for _, g := range p.Groups {
-		adv = append(adv, g.ScoredGroup.Advantages...)
+		adv = append(adv, g.Advantages...)
 	}
 	p.Returns = newScale(slices.Min(returns), slices.Max(returns), plotWidth)
 	p.Advantages = newScale(slices.Min(adv), slices.Max(adv), plotWidth)

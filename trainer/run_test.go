@@ -70,9 +70,9 @@ func TestNightOfTheCaptures(t *testing.T) {
 	assert.Equal(t, result.Verdict.Effect.Low, *b.Manifest.Gate.CILow)
 	assert.Empty(t, b.Prompt.Demonstrations)
 
-	shown := readAll(t, result.Report) + string(b.Prompt.Guidance())
+	shown := readAll(t, result.Report) + b.Prompt.Guidance()
 	for _, r := range rollouts(t)[:40] {
-		assert.False(t, strings.Contains(shown, r.UserText[40:70]), "a user's text: %s", r.UserText)
+		require.False(t, holds(shown, r.UserText[40:70]), "a user's text: %s", r.UserText)
 	}
 }
 
@@ -354,7 +354,7 @@ func TestStartingPolicyIsCarried(t *testing.T) {
 	}
 	assert.Contains(t, ids, gone.ID)
 	assert.NotContains(t, ids, contrary.ID)
-	assert.True(t, strings.Contains(readAll(t, second.Report), "Say hello."))
+	assert.True(t, holds(readAll(t, second.Report), "Say hello."))
 
 	c.Base = base.Dir // a directory will do as well
 	assert.Equal(t, base.ID(), run1(t, c).Bundle.Parent)
@@ -385,7 +385,7 @@ func TestReportStandsAlone(t *testing.T) {
 	c.GroupBy = "'<script>alert(1)</script>' || left(input, 9)"
 	result := run1(t, c)
 	page := readAll(t, result.Report)
-	has := func(text string) bool { return strings.Contains(page, text) }
+	has := func(text string) bool { return holds(page, text) }
 	assert.Empty(t, regexp.MustCompile(`(?i)<script|<link|<img|<iframe|src=|url\(|@import|https?://`).FindString(page))
 	assert.False(t, has("alert(1)</"))
 	assert.True(t, has("Content-Security-Policy"))
@@ -434,3 +434,6 @@ func readAll(t *testing.T, path string) string {
 	require.NoError(t, err)
 	return string(text)
 }
+
+// holds is for pages that are too long to be shown when a test fails.
+func holds(page, text string) bool { return strings.Contains(page, text) }

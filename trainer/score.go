@@ -46,8 +46,7 @@ func (n *night) scoreStage(ctx context.Context, s selected) (scores, error) {
 		if w.out.Head.Scored == 0 {
 			return scores{}, nothing(s.Head.Live, s.Head.LeftOut, w.out.Head.LeftOut)
 		}
-		err := n.writeBack(ctx, w)
-		return w.out, err
+		return w.out, nil
 	})
 }
 
@@ -80,6 +79,14 @@ func (w *scorer) score(ctx context.Context, s selected) (err error) {
 		if len(w.out.Rows)%100 == 0 {
 			w.progress(Event{Stage: "score", State: Working, Done: len(w.out.Rows), Total: len(ids)})
 		}
+		if len(w.changed) >= maxChanged {
+			if err := w.writeBack(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	if err := w.writeBack(ctx); err != nil {
+		return err
 	}
 	slices.SortFunc(w.out.Rows, func(a, b Scored) int { return strings.Compare(a.Profile.ID, b.Profile.ID) })
 	return nil
@@ -143,12 +150,17 @@ func sameValue(a, b trajectory.Reward) bool {
 // writerName is the name under which runs write to the dataset.
 const writerName = "tracegrad-train"
 
-func (n *night) writeBack(ctx context.Context, w *scorer) error {
+// maxChanged bounds the rows that wait to be written back.
+const maxChanged = 50_000
+
+// writeBack appends the changed values as one file set. What is written
+// stays, even if the run fails later: it is true all the same, and a run that
+// is done again finds it unchanged.
+func (w *scorer) writeBack(ctx context.Context) error {
 	if len(w.changed) == 0 {
 		return nil
 	}
-	w.out.Head.Written = len(w.changed)
-	writer, err := dataset.NewWriter(n.Config.Dataset, writerName, dataset.Options{})
+	writer, err := dataset.NewWriter(w.Config.Dataset, writerName, dataset.Options{})
 	if err == nil {
 		_, err = writer.WriteRewards(ctx, w.changed)
 		err = errors.Join(err, writer.Close())
@@ -156,5 +168,7 @@ func (n *night) writeBack(ctx context.Context, w *scorer) error {
 	if err != nil {
 		return fmt.Errorf("write rewards back: %w (rewards.write_back: false leaves the dataset as it is)", err)
 	}
+	w.out.Head.Written += len(w.changed)
+	w.changed = w.changed[:0]
 	return nil
 }

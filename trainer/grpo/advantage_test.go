@@ -60,6 +60,7 @@ func each(t *testing.T, check func(t *testing.T, r *rand.Rand, returns []float64
 
 func TestAdvantagesSumToZero(t *testing.T) {
 	each(t, func(t *testing.T, _ *rand.Rand, returns []float64, opt Options) {
+		t.Helper()
 		got, ok := Advantages(returns, opt)
 		require.True(t, ok)
 		var sum float64
@@ -72,6 +73,7 @@ func TestAdvantagesSumToZero(t *testing.T) {
 
 func TestAdvantagesIgnoreAShift(t *testing.T) {
 	each(t, func(t *testing.T, r *rand.Rand, returns []float64, opt Options) {
+		t.Helper()
 		shift := r.NormFloat64() * 100
 		want, _ := Advantages(returns, opt)
 		got, ok := Advantages(transform(returns, func(v float64) float64 { return v + shift }), opt)
@@ -82,6 +84,7 @@ func TestAdvantagesIgnoreAShift(t *testing.T) {
 
 func TestAdvantagesFollowTheScale(t *testing.T) {
 	each(t, func(t *testing.T, r *rand.Rand, returns []float64, opt Options) {
+		t.Helper()
 		scale := math.Exp(r.NormFloat64())
 		want, _ := Advantages(returns, opt)
 		if opt.Normalize == None {
@@ -95,6 +98,7 @@ func TestAdvantagesFollowTheScale(t *testing.T) {
 
 func TestAdvantagesHaveUnitVarianceUnderStd(t *testing.T) {
 	each(t, func(t *testing.T, _ *rand.Rand, returns []float64, opt Options) {
+		t.Helper()
 		if opt.Normalize != Std {
 			return
 		}
@@ -109,6 +113,7 @@ func TestAdvantagesHaveUnitVarianceUnderStd(t *testing.T) {
 
 func TestAdvantagesKeepOrderAndPermute(t *testing.T) {
 	each(t, func(t *testing.T, r *rand.Rand, returns []float64, opt Options) {
+		t.Helper()
 		want, _ := Advantages(returns, opt)
 		perm := r.Perm(len(returns))
 		shuffled := make([]float64, len(returns))

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -48,7 +49,8 @@ func (db *DB) Check(ctx context.Context, s Selection) error {
 		{whatHoldout, s.HoldoutBy, "VARCHAR"},
 	} {
 		if err := db.checkExpression(ctx, x.text, x.kind); err != nil {
-			if e, ok := err.(*Error); ok {
+			var e *Error
+			if errors.As(err, &e) {
 				e.What = x.what
 				return e
 			}
@@ -81,8 +83,8 @@ func (db *DB) checkExpression(ctx context.Context, text, kind string) error {
 
 // relined counts the lines of an error from the expression's first.
 func relined(err error) error {
-	e, ok := err.(*Error)
-	if !ok {
+	var e *Error
+	if !errors.As(err, &e) {
 		return err
 	}
 	message := line.ReplaceAllStringFunc(e.Message, func(found string) string {

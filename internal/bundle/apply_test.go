@@ -60,6 +60,7 @@ func isOutput(name string) bool {
 }
 
 func runApply(t *testing.T, files, got map[string][]byte) {
+	t.Helper()
 	b := caseBundle(t, files["bundle.json"])
 	var target Target
 	if raw := files["target.json"]; raw != nil {
@@ -91,8 +92,8 @@ func runApply(t *testing.T, files, got map[string][]byte) {
 }
 
 // caseBundle writes a real bundle of a case and opens it.
-func caseBundle(t testing.TB, raw []byte) *Bundle {
-	t.Helper()
+func caseBundle(tb testing.TB, raw []byte) *Bundle {
+	tb.Helper()
 	var c struct {
 		Agents         []string
 		BaseModel      string `json:"base_model"`
@@ -100,19 +101,19 @@ func caseBundle(t testing.TB, raw []byte) *Bundle {
 		Items          []Item
 		Demonstrations []Demonstration
 	}
-	require.NoError(t, json.Unmarshal(raw, &c))
+	require.NoError(tb, json.Unmarshal(raw, &c))
 	m := Manifest{
 		Kind: KindPrompt, Name: "case", Status: StatusCandidate,
 		CreatedAt: time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC),
 		Agents:    c.Agents, BaseModel: c.BaseModel,
 	}
 	files, err := PromptFiles(m, Prompt{Intro: c.Intro, Items: c.Items, Demonstrations: c.Demonstrations})
-	require.NoError(t, err)
-	dir := filepath.Join(t.TempDir(), "b")
+	require.NoError(tb, err)
+	dir := filepath.Join(tb.TempDir(), "b")
 	_, err = Write(dir, m, files)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	b, err := Open(dir)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return b
 }
 
@@ -165,6 +166,7 @@ func deep(body []byte) bool {
 }
 
 func requireOneInsertion(t *testing.T, in, out []byte) {
+	t.Helper()
 	n := 0
 	for n < len(in) && in[n] == out[n] {
 		n++
@@ -173,6 +175,7 @@ func requireOneInsertion(t *testing.T, in, out []byte) {
 }
 
 func requireSameMeaning(t *testing.T, body []byte, a Applied) {
+	t.Helper()
 	var in, out map[string]any
 	for text, v := range map[string]*map[string]any{string(body): &in, string(a.Body): &out} {
 		dec := json.NewDecoder(strings.NewReader(text))

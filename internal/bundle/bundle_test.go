@@ -43,16 +43,16 @@ func vector() (Manifest, Prompt) {
 }
 
 // writeVector writes the vector's bundle to a new directory.
-func writeVector(t testing.TB, change func(*Manifest, *Prompt)) *Bundle {
-	t.Helper()
+func writeVector(tb testing.TB, change func(*Manifest, *Prompt)) *Bundle {
+	tb.Helper()
 	m, p := vector()
 	if change != nil {
 		change(&m, &p)
 	}
 	files, err := PromptFiles(m, p)
-	require.NoError(t, err)
-	b, err := Write(filepath.Join(t.TempDir(), "b"), m, files)
-	require.NoError(t, err)
+	require.NoError(tb, err)
+	b, err := Write(filepath.Join(tb.TempDir(), "b"), m, files)
+	require.NoError(tb, err)
 	return b
 }
 

@@ -45,6 +45,7 @@ func TestVector(t *testing.T) {
 }
 
 func canonicalOf(t *testing.T, dir string) []byte {
+	t.Helper()
 	raw, err := os.ReadFile(filepath.Join(dir, ManifestName))
 	require.NoError(t, err)
 	c, err := canonicalManifest(raw)

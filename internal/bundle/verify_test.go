@@ -14,6 +14,7 @@ import (
 func TestVerifyNamesWhatIsWrong(t *testing.T) {
 	write := func(name, content string) func(*testing.T, string) {
 		return func(t *testing.T, dir string) {
+			t.Helper()
 			name := filepath.Join(dir, name)
 			require.NoError(t, os.MkdirAll(filepath.Dir(name), 0o755))
 			require.NoError(t, os.WriteFile(name, []byte(content), 0o600))
@@ -184,15 +185,23 @@ func rewriteManifest(t *testing.T, dir string, edit func(map[string]any), reseal
 }
 
 func remove(name string) func(*testing.T, string) {
-	return func(t *testing.T, dir string) { require.NoError(t, os.Remove(filepath.Join(dir, name))) }
+	return func(t *testing.T, dir string) {
+		t.Helper()
+		require.NoError(t, os.Remove(filepath.Join(dir, name)))
+	}
 }
 
 func both(a, b func(*testing.T, string)) func(*testing.T, string) {
-	return func(t *testing.T, dir string) { a(t, dir); b(t, dir) }
+	return func(t *testing.T, dir string) {
+		t.Helper()
+		a(t, dir)
+		b(t, dir)
+	}
 }
 
 func link(name string) func(*testing.T, string) {
 	return func(t *testing.T, dir string) {
+		t.Helper()
 		outside := filepath.Join(t.TempDir(), "outside")
 		require.NoError(t, os.Rename(filepath.Join(dir, name), outside))
 		require.NoError(t, os.Symlink(outside, filepath.Join(dir, name)))
@@ -200,12 +209,14 @@ func link(name string) func(*testing.T, string) {
 }
 
 func linkFolder(t *testing.T, dir string) {
+	t.Helper()
 	require.NoError(t, os.Rename(filepath.Join(dir, "prompt"), filepath.Join(dir, "moved")))
 	require.NoError(t, os.Symlink("moved", filepath.Join(dir, "prompt")))
 }
 
 func flip(name string) func(*testing.T, string) {
 	return func(t *testing.T, dir string) {
+		t.Helper()
 		name := filepath.Join(dir, name)
 		raw, err := os.ReadFile(name)
 		require.NoError(t, err)

@@ -60,6 +60,7 @@ func BenchmarkStreaming(b *testing.B) {
 const clients = 64
 
 func bareProxy(b *testing.B, upstream string) http.Handler {
+	b.Helper()
 	u, err := url.Parse(upstream)
 	require.NoError(b, err)
 	transport := http.DefaultTransport.(*http.Transport).Clone()
@@ -69,6 +70,7 @@ func bareProxy(b *testing.B, upstream string) http.Handler {
 }
 
 func benchGateway(b *testing.B, upstream string, change func(*Config)) (url string) {
+	b.Helper()
 	cfg := createDefaultConfig().(*Config)
 	cfg.ServerConfig.NetAddr.Endpoint = "127.0.0.1:0"
 	cfg.Upstream.Endpoint = upstream
@@ -84,6 +86,7 @@ func benchGateway(b *testing.B, upstream string, change func(*Config)) (url stri
 // a pace, requests are due at fixed times and time spent waiting for a free
 // client counts.
 func drive(b *testing.B, url, body string, pace time.Duration) {
+	b.Helper()
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = clients
 	client := &http.Client{Transport: transport}

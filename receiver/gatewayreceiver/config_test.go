@@ -21,6 +21,7 @@ import (
 )
 
 func load(t *testing.T, id component.ID) *Config {
+	t.Helper()
 	cm, err := confmaptest.LoadConf(filepath.Join("testdata", "config.yaml"))
 	require.NoError(t, err)
 	sub, err := cm.Sub(id.String())
@@ -112,7 +113,8 @@ func withBundle(dir string) func(*Config) {
 }
 
 // writeBundle writes a bundle with two items, one of them for one agent only.
-func writeBundle(t testing.TB, status bundle.Status) *bundle.Bundle {
+func writeBundle(tb testing.TB, status bundle.Status) *bundle.Bundle {
+	tb.Helper()
 	m := bundle.Manifest{
 		Kind: bundle.KindPrompt, Name: "weather", Status: status,
 		CreatedAt: time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC),
@@ -122,13 +124,14 @@ func writeBundle(t testing.TB, status bundle.Status) *bundle.Bundle {
 		{ID: "g1", Text: "Look up the weather first."},
 		{ID: "g2", Text: "Say where it comes from.", Scope: bundle.Scope{Agent: "shop-assistant"}},
 	}})
-	require.NoError(t, err)
-	b, err := bundle.Add(filepath.Join(t.TempDir(), "bundles"), m, files)
-	require.NoError(t, err)
+	require.NoError(tb, err)
+	b, err := bundle.Add(filepath.Join(tb.TempDir(), "bundles"), m, files)
+	require.NoError(tb, err)
 	return b
 }
 
 func tampered(t *testing.T) string {
+	t.Helper()
 	dir := writeBundle(t, bundle.StatusReleased).Dir
 	name := filepath.Join(dir, bundle.ReadmeFile)
 	raw, err := os.ReadFile(name)

@@ -17,6 +17,7 @@ import (
 // decode sends one request through a gateway and reads its span as the rest of
 // tracegrad does.
 func decode(t *testing.T, body string, handler http.HandlerFunc, change func(*Config)) *trajectory.Span {
+	t.Helper()
 	sink := new(consumertest.TracesSink)
 	b := start(t, handler, sink, change)
 	b.post(body, "X-Conversation-Id", "c-1", "X-Agent-Name", "planner")

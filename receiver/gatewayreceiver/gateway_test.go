@@ -43,37 +43,39 @@ type bench struct {
 }
 
 // start starts a gateway before an upstream that answers with handler.
-func start(t testing.TB, handler http.HandlerFunc, next consumer.Traces, change func(*Config)) *bench {
-	b := &bench{t: t, upstream: httptest.NewServer(handler), telemetry: componenttest.NewTelemetry()}
+func start(tb testing.TB, handler http.HandlerFunc, next consumer.Traces, change func(*Config)) *bench {
+	tb.Helper()
+	b := &bench{t: tb, upstream: httptest.NewServer(handler), telemetry: componenttest.NewTelemetry()}
 	cfg := createDefaultConfig().(*Config)
 	cfg.ServerConfig.NetAddr.Endpoint = "127.0.0.1:0"
 	cfg.Upstream.Endpoint = b.upstream.URL + "/v1"
 	if change != nil {
 		change(cfg)
 	}
-	require.NoError(t, cfg.Validate())
+	require.NoError(tb, cfg.Validate())
 
 	core, logs := observer.New(zap.DebugLevel)
 	b.logs = logs
 	set := receivertest.NewNopSettings(metadata.Type)
 	set.TelemetrySettings = b.telemetry.NewTelemetrySettings()
 	set.Logger = zap.New(core)
-	b.gateway = newTestGateway(t, cfg, set, next)
-	require.NoError(t, b.gateway.Start(context.Background(), componenttest.NewNopHost()))
+	b.gateway = newTestGateway(tb, cfg, set, next)
+	require.NoError(tb, b.gateway.Start(context.Background(), componenttest.NewNopHost()))
 	b.url = "http://" + b.gateway.listener.Addr().String()
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		b.stop()
 		http.DefaultClient.CloseIdleConnections()
 		b.upstream.Close()
-		require.NoError(t, b.telemetry.Shutdown(context.Background()))
+		require.NoError(tb, b.telemetry.Shutdown(context.Background()))
 	})
 	return b
 }
 
 // newTestGateway has a clock that ticks 10 ms a call and countable ids.
-func newTestGateway(t testing.TB, cfg *Config, set receiver.Settings, next consumer.Traces) *gateway {
+func newTestGateway(tb testing.TB, cfg *Config, set receiver.Settings, next consumer.Traces) *gateway {
+	tb.Helper()
 	g, err := newGateway(cfg, set, next)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	var mu sync.Mutex
 	var id byte
 	now := time.Date(2026, 11, 23, 3, 0, 0, 0, time.UTC)
@@ -161,15 +163,16 @@ type recording struct {
 	request, response []byte
 }
 
-func recorded(t testing.TB, name string) recording {
+func recorded(tb testing.TB, name string) recording {
+	tb.Helper()
 	base := filepath.Join("testdata", "vllm", name)
 	head, err := os.ReadFile(base + ".json")
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	var r recording
-	require.NoError(t, json.Unmarshal(head, &r))
+	require.NoError(tb, json.Unmarshal(head, &r))
 	r.request, _ = os.ReadFile(base + ".request") // a GET has none
 	r.response, err = os.ReadFile(base + ".response")
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return r
 }
 
@@ -238,6 +241,7 @@ func TestRecordings(t *testing.T) {
 
 // golden compares a span, JSON attributes unfolded, without the random port.
 func golden(t *testing.T, name string, s ptrace.Span) {
+	t.Helper()
 	attrs := s.Attributes().AsRaw()
 	delete(attrs, "server.port")
 	for k, v := range attrs {

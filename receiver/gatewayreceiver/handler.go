@@ -53,7 +53,7 @@ func (g *gateway) chat(w http.ResponseWriter, r *http.Request) {
 	}
 	defer g.calls.leave()
 	c := g.begin(r)
-	defer g.finish(c, r.Context()) // a broken answer ends in a panic that aborts the connection
+	defer g.finish(r.Context(), c) // a broken answer ends in a panic that aborts the connection
 
 	body, err := readBody(r)
 	if err != nil {
@@ -152,7 +152,7 @@ func (g *gateway) notInjected(reason string) {
 }
 
 // finish takes down how the call ended and queues it.
-func (g *gateway) finish(c *call, request context.Context) {
+func (g *gateway) finish(request context.Context, c *call) {
 	c.end = g.now()
 	c.canceled = request.Err() != nil
 	if c.stream != nil {

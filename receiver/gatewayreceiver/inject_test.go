@@ -20,6 +20,7 @@ import (
 
 // injected sends one request through a gateway with a bundle.
 func injected(t *testing.T, body string, change func(*Config), headers ...string) (b *bench, got []byte, header http.Header, sink *consumertest.TracesSink) {
+	t.Helper()
 	sink = new(consumertest.TracesSink)
 	b = start(t, func(w http.ResponseWriter, r *http.Request) {
 		got, _ = io.ReadAll(r.Body)
@@ -48,8 +49,8 @@ func TestBundleIsApplied(t *testing.T) {
 
 		s := b.span(sink)
 		assert.Equal(t, packed.ID(), attr(s, "tracegrad.bundle"))
-		assert.Equal(t, `[{"role":"system","parts":[{"type":"text","content":"Be brief."}]},{"role":"user","parts":[{"type":"text","content":"hi"}]}]`,
-			attr(s, "gen_ai.input.messages"), "messages are kept as the agent sent them")
+		assert.JSONEq(t, `[{"role":"system","parts":[{"type":"text","content":"Be brief."}]},{"role":"user","parts":[{"type":"text","content":"hi"}]}]`,
+			attr(s, "gen_ai.input.messages").(string), "messages are kept as the agent sent them")
 		var marks []bundle.Injection
 		require.NoError(t, json.Unmarshal([]byte(attr(s, "tracegrad.injected").(string)), &marks))
 		assert.Equal(t, want.Injected, marks)

@@ -35,6 +35,7 @@ func assertDropped(t *testing.T, tel *componenttest.Telemetry, n int64, reason s
 }
 
 func consumerOf(t *testing.T, f consumer.ConsumeTracesFunc) consumer.Traces {
+	t.Helper()
 	c, err := consumer.NewTraces(f)
 	require.NoError(t, err)
 	return c
@@ -79,6 +80,7 @@ func TestRefusingPipeline(t *testing.T) {
 
 // recorderOf makes a recorder with one finished call in its queue.
 func recorderOf(t *testing.T, next consumer.Traces) (*recorder, *componenttest.Telemetry) {
+	t.Helper()
 	tel := componenttest.NewTelemetry()
 	set := nopSettings()
 	set.TelemetrySettings = tel.NewTelemetrySettings()
@@ -160,8 +162,8 @@ func TestShutdownWaitsForStreams(t *testing.T) {
 		_ = r.Body.Close()
 	}
 	select {
-	case <-down:
-		t.Fatal("did not wait")
+	case err := <-down:
+		t.Fatal("did not wait", err)
 	default:
 	}
 	up.send <- chunk("b") + "data: [DONE]\n\n"

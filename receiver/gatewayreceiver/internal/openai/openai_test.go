@@ -22,6 +22,7 @@ const plenty = 1 << 20
 // cases runs each txtar file: the first file in it is the input, want.json what
 // it is read as.
 func cases(t *testing.T, glob string, read func(in []byte) any) {
+	t.Helper()
 	names, err := filepath.Glob(glob)
 	require.NoError(t, err)
 	require.NotEmpty(t, names)

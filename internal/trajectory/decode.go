@@ -3,6 +3,7 @@ package trajectory
 import (
 	"errors"
 	"fmt"
+	"unsafe"
 )
 
 // Decode reads what [Encode] wrote. It copies b once; the texts of the
@@ -11,8 +12,14 @@ import (
 //
 // It refuses data of a newer version, broken data, and trajectories that are
 // not [Trajectory.Valid], and ignores fields it does not know.
-func Decode(b []byte) (*Trajectory, error) {
-	t, err := decode(string(b))
+func Decode(b []byte) (*Trajectory, error) { return read(string(b)) }
+
+// DecodeOwned is Decode without the copy: the texts are parts of b, which must
+// not be changed any more.
+func DecodeOwned(b []byte) (*Trajectory, error) { return read(unsafe.String(unsafe.SliceData(b), len(b))) }
+
+func read(s string) (*Trajectory, error) {
+	t, err := decode(s)
 	if err != nil {
 		return nil, fmt.Errorf("read trajectory: %w", err)
 	}

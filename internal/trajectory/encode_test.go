@@ -56,6 +56,9 @@ func TestDecodeIsTheInverseOfEncode(t *testing.T) {
 	got, err := trajectory.Decode(trajectory.Encode(example()))
 	require.NoError(t, err)
 	assert.Equal(t, example(), got)
+	got, err = trajectory.DecodeOwned(trajectory.Encode(example()))
+	require.NoError(t, err)
+	assert.Equal(t, example(), got)
 
 	for seed := range uint64(500) {
 		want := trajectorytest.Random(rand.New(rand.NewPCG(seed, 0)))

@@ -20,6 +20,9 @@ const (
 	dictionaryBytes = 1 << 20
 )
 
+// codec is shared by all tables, for its encoders hold much memory.
+var codec = &zstd.Codec{Level: zstd.SpeedFastest}
+
 // table writes the files of one table, one after the other. The Parquet
 // writer with all its buffers is kept from file to file.
 type table[T any] struct {
@@ -94,7 +97,7 @@ func (t *table[T]) abandon() { t.pw, t.file = nil, nil }
 
 func writerOptions[T any]() []parquet.WriterOption {
 	options := []parquet.WriterOption{
-		parquet.Compression(&zstd.Codec{Level: zstd.SpeedFastest}),
+		parquet.Compression(codec),
 		parquet.PageBufferSize(pageBytes),
 		parquet.WriteBufferSize(1 << 20),
 		parquet.DictionaryMaxBytes(dictionaryBytes),

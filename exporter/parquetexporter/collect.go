@@ -41,8 +41,8 @@ func (c *collected) finished(v pcommon.Value) {
 		c.bad = append(c.bad, badItem{reasonNotBytes, trajectory.AttrTrajectory + " holds " + v.Type().String() + ", not bytes", []byte(v.AsString())})
 		return
 	}
-	b := v.Bytes().AsRaw()
-	t, err := trajectory.Decode(b)
+	b := v.Bytes().AsRaw() // a copy: ours
+	t, err := trajectory.DecodeOwned(b)
 	if err != nil {
 		c.bad = append(c.bad, badItem{reasonUndecodable, err.Error(), b})
 		return

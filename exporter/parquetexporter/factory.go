@@ -16,10 +16,10 @@ import (
 )
 
 const (
-	// A batch is what becomes a file set: 10 s, or 64 MiB of spans, which are
-	// about 10 MB on disk.
+	// A batch is what becomes a file set: 10 s, or 32 MiB of spans, which are a
+	// few MB on disk and about five times as much in memory while they are written.
 	flushTimeout = 10 * time.Second
-	batchBytes   = 64 << 20
+	batchBytes   = 32 << 20
 	queueBytes   = 256 << 20 // in memory, being written included
 	// One batch is decoded while another is written.
 	consumers = 2

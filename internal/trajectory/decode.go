@@ -16,7 +16,9 @@ func Decode(b []byte) (*Trajectory, error) { return read(string(b)) }
 
 // DecodeOwned is Decode without the copy: the texts are parts of b, which must
 // not be changed any more.
-func DecodeOwned(b []byte) (*Trajectory, error) { return read(unsafe.String(unsafe.SliceData(b), len(b))) }
+func DecodeOwned(b []byte) (*Trajectory, error) {
+	return read(unsafe.String(unsafe.SliceData(b), len(b)))
+}
 
 func read(s string) (*Trajectory, error) {
 	t, err := decode(s)

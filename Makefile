@@ -30,14 +30,14 @@ bin/tracegrad:
 
 .PHONY: demo
 demo: build ## Send real traces through the whole path, into ./demo (about a minute)
-	go run ./examples/quickstart
+	go run -trimpath ./examples/quickstart
 
 ##@ Check
 
 .PHONY: test
 test: ## Run the Go tests, those of the concurrent cores with the race detector
-	go test ./...
-	go test -race $(RACE)
+	go test -trimpath ./...
+	go test -trimpath -race $(RACE)
 
 .PHONY: lint
 lint: bin/golangci-lint ## Run golangci-lint, and ruff where there is Python outside testdata
@@ -53,7 +53,7 @@ bin/golangci-lint: Makefile
 
 .PHONY: grade
 grade: build .cache/grade-venv/ready ## Compare datasets with captures' ground truth [CAPTURES=dir OUT=dir SHUFFLE=seed]
-	go run ./internal/cmd/grade -captures '$(CAPTURES)' -out '$(OUT)' $(if $(SHUFFLE),-shuffle '$(SHUFFLE)') -python .cache/grade-venv/bin/python
+	go run -trimpath ./internal/cmd/grade -captures '$(CAPTURES)' -out '$(OUT)' $(if $(SHUFFLE),-shuffle '$(SHUFFLE)') -python .cache/grade-venv/bin/python
 
 .cache/grade-venv/ready: testdata/grade/requirements.txt
 .cache/lint-venv/ready: .ci/ruff-requirements.txt
@@ -61,6 +61,10 @@ grade: build .cache/grade-venv/ready ## Compare datasets with captures' ground t
 	python3 -m venv --clear $(@D) || { echo 'python3 -m venv failed: install the venv module (Debian: python3-venv)' >&2; exit 1; }
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r $<
 	@touch $@
+
+.PHONY: bench
+bench: bin/tracegrad-collector ## Measure the pipelines' CPU, memory and bytes (docs/benchmarks.md) [SPANS=144000 ROUNDS=5 JSON=1]
+	go run -trimpath ./internal/cmd/bench $(if $(SPANS),-spans '$(SPANS)') $(if $(ROUNDS),-rounds '$(ROUNDS)') $(if $(JSON),-json)
 
 ##@ Develop
 

@@ -34,7 +34,7 @@ func TestOutsideModule(t *testing.T) {
 	write("go.mod", fmt.Sprintf("%s\nrequire %s v0.0.0\n\nreplace %s => %s\n", gomod, module, module, checkout))
 	write("go.sum", read(t, "go.sum"))
 	binary := filepath.Join(dir, "outside")
-	run(t, dir, []string{"CGO_ENABLED=0", "GOFLAGS=-mod=mod", "GOPROXY=off", "GOWORK=off"}, "go", "build", "-tags", "grpcnotrace", "-o", binary, ".")
+	run(t, dir, []string{"CGO_ENABLED=0", "GOFLAGS=-mod=mod", "GOPROXY=off", "GOWORK=off"}, "go", "build", "-trimpath", "-tags", "grpcnotrace", "-o", binary, ".")
 
 	listed := run(t, dir, nil, binary, "components")
 	for _, name := range []string{"trajectory", "parquet", "feedback", "llm_gateway", "otlp"} {

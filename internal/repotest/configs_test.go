@@ -53,3 +53,19 @@ func TestShippedConfigsAreSafe(t *testing.T) {
 		}
 	}
 }
+
+// TestQuickstartVariablesAreDocumented: with their defaults, and no others.
+func TestQuickstartVariablesAreDocumented(t *testing.T) {
+	readme := read(t, "examples/quickstart/README.md")
+	used := map[string]bool{}
+	for _, config := range shipped(t) {
+		for _, m := range regexp.MustCompile(`\$\{env:(TRACEGRAD_\w+):-([^}]*)\}`).FindAllStringSubmatch(read(t, config), -1) {
+			used[m[1]] = true
+			row := regexp.MustCompile(`(?m)^\|.*` + "`" + m[1] + "`" + `.*\|$`).FindString(readme)
+			assert.Contains(t, row, m[2], "%s of %s", m[1], config)
+		}
+	}
+	for _, m := range regexp.MustCompile("`(TRACEGRAD_\\w+)`").FindAllStringSubmatch(readme, -1) {
+		assert.True(t, used[m[1]], "%s is in no configuration", m[1])
+	}
+}

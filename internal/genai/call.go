@@ -311,6 +311,14 @@ func object(s string) string {
 	return ""
 }
 
+// array is s when it is a JSON array, else "".
+func array(s string) string {
+	if strings.HasPrefix(s, "[") && gjson.Valid(s) {
+		return s
+	}
+	return ""
+}
+
 // spoken is the plain input and output that an agent or a workflow shows.
 func (d *Decoder) spoken(r *reader) (in, out string) {
 	if r.has(fInputParts) {

@@ -139,6 +139,7 @@ func (d *Decoder) identity(s *trajectory.Span, res pcommon.Resource, span ptrace
 	s.User = r.text(fUser)
 	s.Agent = r.agent(s.Role, s.Name)
 	r.metadata(s)
+	s.Gateway, s.Injected = r.text(fSource) == string(trajectory.SourceGateway), array(r.text(fInjected))
 	s.Rollout = r.text(fRollout)
 	for _, k := range []string{trajectory.AttrRolloutID, "agentlightning.rollout_id"} {
 		if v, ok := attrs.Get(k); ok && s.Rollout == "" {

@@ -46,6 +46,7 @@ var semconv = dialect{
 		{trajectory.AttrBundle, fBundle},
 		{trajectory.AttrAdapter, fAdapter},
 		{trajectory.AttrInjected, fInjected},
+		{trajectory.AttrSource, fSource},
 		{"gen_ai.response.prompt_token_ids", fPromptTokenIDs},
 		{"gen_ai.response.completion_token_ids", fTokenIDs},
 		{"gen_ai.response.logprobs", fLogprobs},

@@ -64,6 +64,7 @@ const (
 	fLogprobsMode
 	fConstrained
 	fInjected
+	fSource
 	numFields
 )
 

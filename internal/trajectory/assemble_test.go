@@ -305,3 +305,21 @@ func TestSameName(t *testing.T) {
 		assert.False(t, sameName(pair[0], pair[1]), pair)
 	}
 }
+
+// Calls that only the gateway saw are its own; what it added is marked.
+func TestGatewaySpans(t *testing.T) {
+	served := model(2, 1, 1, 9, prompt(user("q")), says("a"))
+	served.Gateway, served.Injected, served.Call.Bundle = true, `[{"bundle":"b1"}]`, "b1"
+	got := Assemble([]*Span{served}, Options{})
+	assert.Equal(t, SourceGateway, got.Source)
+	assert.Equal(t, "b1", got.Bundle)
+	assert.JSONEq(t, `{"tracegrad.injected":[{"bundle":"b1"}]}`, got.Steps[0].Attributes)
+
+	own := model(1, 0, 0, 10, prompt(user("q")), says("a"))
+	own.Agent = "helper"
+	got = Assemble([]*Span{own, served}, Options{})
+	require.Equal(t, []string{"m0"}, kinds(got), "one step, two witnesses")
+	assert.Equal(t, SourceSpans, got.Source)
+	assert.Equal(t, "helper", got.Steps[0].AgentName)
+	assert.Equal(t, "b1", got.Steps[0].Model.Bundle)
+}

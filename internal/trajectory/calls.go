@@ -132,6 +132,8 @@ func merged(s, o *Span) *Span {
 	if o.Dialect != "" && !strings.Contains(m.Dialect, o.Dialect) {
 		m.Dialect = joinDialects(m.Dialect, o.Dialect)
 	}
+	m.Gateway = s.Gateway && o.Gateway // an agent's own span is the better witness
+	setFirst(&m.Injected, o.Injected)
 	if s.Call == nil {
 		m.Call = o.Call
 		return &m

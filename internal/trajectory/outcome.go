@@ -1,6 +1,9 @@
 package trajectory
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // outcome sets input, output, status and task key.
 func (b *builder) outcome(t *Trajectory, nodes []*node) {
@@ -115,6 +118,9 @@ func (b *builder) judge(t *Trajectory, known []Reason) {
 	answered := 0
 	input, output := new(int64), new(int64)
 	tokens := TokensCaptured
+	if len(b.calls) > 0 && !slices.ContainsFunc(b.calls, func(n *node) bool { return !n.span.Gateway }) {
+		t.Source = SourceGateway
+	}
 	bundle, sameBundle := "", true
 	for i := range t.Steps {
 		s := &t.Steps[i]

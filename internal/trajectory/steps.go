@@ -146,6 +146,9 @@ func (b *builder) modelStep(s *Step, n *node, table *messageTable) {
 	call := n.call.ModelCall
 	call.Input, call.Output = table.indices(n.call.Prompt), table.indices(n.reply)
 	s.Model = &call
+	if n.span.Injected != "" {
+		s.Attributes = `{"` + AttrInjected + `":` + n.span.Injected + `}`
+	}
 	failed := n.span.Error != "" && len(n.reply) == 0
 	switch {
 	case failed:

@@ -88,7 +88,7 @@ type Trajectory struct {
 	Writer   string // the collector instance that assembled it
 
 	TaskKey       string // groups attempts at the same task
-	TaskKeySource string // "attribute:<name>" or "input"
+	TaskKeySource string // "attribute" or "input"
 
 	TraceIDs       []string // lower-case hex, ordered by first step
 	ConversationID string

@@ -35,7 +35,7 @@ func TestWholePath(t *testing.T) {
 	t.Run("every run became one trajectory with its verdict", func(t *testing.T) {
 		assert.Equal(t, map[string]int{"runs": truth, "trainable": truth, "closed": truth}, ask(t, dir,
 			`SELECT count(*) AS runs, count(*) FILTER (trainable) AS trainable, count(*) FILTER (close_reason IN ('complete', 'idle')) AS closed
-			FROM trajectories WHERE bundle IS NULL`))
+			FROM trajectories WHERE source = 'spans'`))
 		assert.Equal(t, map[string]int{"facts": truth, "runs": truth}, ask(t, dir,
 			`SELECT count(*) AS facts, count(DISTINCT trajectory_id) AS runs FROM facts JOIN trajectories USING (trajectory_id) WHERE name = 'solved'`))
 		assert.Equal(t, map[string]int{"known": truth}, ask(t, dir, `SELECT count(value) AS known FROM rewards WHERE name = 'solved'`))
@@ -44,7 +44,7 @@ func TestWholePath(t *testing.T) {
 	bundles := one(t, filepath.Join(dir, "bundles", "*", "bundle.json"))
 	id := filepath.Base(filepath.Dir(bundles))
 	t.Run("the gateway's calls say which bundle served them", func(t *testing.T) {
-		assert.Equal(t, map[string]int{"calls": 2}, ask(t, dir, `SELECT sum(model_calls)::INTEGER AS calls FROM trajectories WHERE bundle = '`+id+`'`))
+		assert.Equal(t, map[string]int{"calls": 2}, ask(t, dir, `SELECT sum(model_calls)::INTEGER AS calls FROM trajectories WHERE source = 'gateway' AND bundle = '`+id+`'`))
 	})
 	t.Run("the bundle is whole", func(t *testing.T) {
 		assert.Contains(t, run(t, root, nil, tracegrad(t), "bundle", "verify", filepath.Dir(bundles)), "is whole")

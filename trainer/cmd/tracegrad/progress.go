@@ -27,7 +27,12 @@ type replayProgress struct {
 	live bool
 	bar  *progressbar.ProgressBar // live, after the first step
 	done map[string]int           // requests by capture
+
+	skips int
 }
+
+// shownSkips is how many skipped lines are named; the others are counted.
+const shownSkips = 10
 
 func newReplayProgress(out io.Writer) *replayProgress {
 	return &replayProgress{out: out, live: isTerminal(out), done: map[string]int{}}
@@ -51,6 +56,9 @@ func (p *replayProgress) step(now otlp.Progress) {
 }
 
 func (p *replayProgress) skipped(err error) {
+	if p.skips++; p.skips > shownSkips {
+		return
+	}
 	if p.bar != nil {
 		_ = p.bar.Clear()
 	}
@@ -60,6 +68,9 @@ func (p *replayProgress) skipped(err error) {
 func (p *replayProgress) close() {
 	if p.bar != nil {
 		_ = p.bar.Exit()
+	}
+	if more := p.skips - shownSkips; more > 0 {
+		fmt.Fprintf(p.out, "skipped %d more\n", more)
 	}
 }
 

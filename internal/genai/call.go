@@ -10,20 +10,26 @@ import (
 	"github.com/tracegrad/tracegrad/internal/trajectory"
 )
 
+// numbers are what the pointers of a call point to, in one piece.
+type numbers struct {
+	input, output, cached, topK, maxTokens, seed int64
+	temperature, topP                            float64
+}
+
 // call reads what a model span shows.
 func (d *Decoder) call(s *trajectory.Span, span ptrace.Span) {
 	r := d.r
+	n := new(numbers)
 	c := &trajectory.Call{ModelCall: trajectory.ModelCall{
 		Provider: r.text(fProvider), RequestModel: r.text(fRequestModel), ResponseModel: r.text(fResponseModel),
 		Adapter: r.text(fAdapter), Bundle: r.text(fBundle), ResponseID: r.text(fResponseID), FinishReason: r.finish(),
-		InputTokens: r.integer(fInputTokens), OutputTokens: r.integer(fOutputTokens), CachedTokens: r.integer(fCachedTokens),
-		Temperature: r.number(fTemperature), TopP: r.number(fTopP), TopK: r.integer(fTopK), MaxTokens: r.integer(fMaxTokens), Seed: r.integer(fSeed),
+		InputTokens: r.integer(fInputTokens, &n.input), OutputTokens: r.integer(fOutputTokens, &n.output), CachedTokens: r.integer(fCachedTokens, &n.cached),
+		Temperature: r.number(fTemperature, &n.temperature), TopP: r.number(fTopP, &n.topP),
+		TopK: r.integer(fTopK, &n.topK), MaxTokens: r.integer(fMaxTokens, &n.maxTokens), Seed: r.integer(fSeed, &n.seed),
 		Tools: d.tools(),
 	}}
 	s.Call = c
-	if inv := r.text(fInvocation); inv != "" && gjson.Valid(inv) {
-		invocation(c, gjson.Parse(inv))
-	}
+	d.invocation(c, n)
 	d.prompt(s, c)
 	d.reply(s, c)
 	if c.ResponseID == "" && strings.HasPrefix(r.text(fValueOut), "{") {
@@ -46,15 +52,14 @@ func (d *Decoder) prompt(s *trajectory.Span, c *trajectory.Call) {
 		c.Prompt, missing = d.messages(r.text(fVercelPrompt), vercelMessage)
 	case len(r.flat.input) > 0:
 		var cut bool
-		if c.Prompt, cut = build(r.flat.input); cut {
+		if c.Prompt, cut = d.build(r.flat.input, false); cut {
 			c.Prompt, missing = nil, trajectory.ReasonTruncated
 		}
 		if hidden(c.Prompt) {
 			c.Prompt, missing = nil, trajectory.ReasonRedacted
 		}
-		c.Prompt = d.share(c.Prompt)
 	case r.flat.prompt != "":
-		c.Prompt = d.share([]*trajectory.Message{{Role: trajectory.RoleUser, Text: r.flat.prompt}})
+		c.Prompt = d.says(trajectory.RoleUser, r.flat.prompt)
 	}
 	if len(c.Prompt) == 0 && strings.HasPrefix(strings.TrimSpace(r.text(fValueIn)), "{") {
 		if ms := gjson.Get(r.text(fValueIn), "messages"); ms.IsArray() {
@@ -72,21 +77,27 @@ func (d *Decoder) instructions(raw string) *trajectory.Message {
 	if ms, ok := d.memo.get(raw); ok && len(ms) == 1 {
 		return ms[0]
 	}
-	dr := draft{m: trajectory.Message{Role: trajectory.RoleSystem}}
-	if v := gjson.Parse(raw); gjson.Valid(raw) && v.IsArray() {
-		v.ForEach(func(_, p gjson.Result) bool {
-			semconvPart(&dr, p)
-			return true
-		})
-	} else {
+	dr := d.draft()
+	c := scanner{s: raw}
+	if c.peek() == '[' {
+		d.list(&c, dr, semconvPart)
+	}
+	if !c.done() || raw[0] != '[' && c.i == 0 {
+		dr = d.draft()
 		dr.addText(unquoted(raw))
 	}
+	dr.m.Role = trajectory.RoleSystem
 	ms := dr.done()
 	if len(ms) != 1 || !says(ms[0]) {
 		return nil
 	}
 	d.memo.put(raw, ms)
 	return ms[0]
+}
+
+// says is one message of plain text.
+func (d *Decoder) says(role, text string) []*trajectory.Message {
+	return []*trajectory.Message{d.memo.shared(&trajectory.Message{Role: role, Text: text})}
 }
 
 // reply reads what the model answered.
@@ -103,16 +114,16 @@ func (d *Decoder) reply(s *trajectory.Span, c *trajectory.Call) {
 		c.Reply, missing = d.vercelReply()
 	case len(r.flat.output) > 0:
 		var cut bool
-		if c.Reply, cut = build(r.flat.output); cut {
+		if c.Reply, cut = d.build(r.flat.output, true); cut {
 			c.Reply, missing = nil, trajectory.ReasonTruncated
 		}
-		c.Reply = d.share(speaking(c.Reply))
 	case r.flat.choice != "":
-		c.Reply = d.share([]*trajectory.Message{{Role: trajectory.RoleAssistant, Text: r.flat.choice}})
+		c.Reply = d.says(trajectory.RoleAssistant, r.flat.choice)
 	}
 	if len(c.Reply) == 0 && missing == "" && strings.HasPrefix(r.text(fValueOut), "{") {
 		if m := gjson.Get(r.text(fValueOut), "choices.0.message"); m.IsObject() {
-			c.Reply = speaking(openAIMessage(m))
+			ms, _ := openAIMessage(d, m.Raw)
+			c.Reply = speaking(ms)
 		}
 	}
 	for _, m := range c.Reply {
@@ -139,77 +150,62 @@ func speaking(ms []*trajectory.Message) []*trajectory.Message {
 
 func (d *Decoder) vercelReply() ([]*trajectory.Message, trajectory.Reason) {
 	r := d.r
-	m := &trajectory.Message{Role: trajectory.RoleAssistant, Text: r.text(fVercelText), Reasoning: r.text(fVercelReason)}
+	m := trajectory.Message{Role: trajectory.RoleAssistant, Text: r.text(fVercelText), Reasoning: r.text(fVercelReason)}
 	if m.Text == "" {
 		m.Text = r.text(fVercelObject)
 	}
 	if raw := strings.TrimSpace(unquoted(r.text(fVercelCalls))); raw != "" {
-		if !gjson.Valid(raw) {
+		var ok bool
+		if m.ToolCalls, ok = d.vercelCalls(raw); !ok {
 			return nil, trajectory.ReasonTruncated
 		}
-		gjson.Parse(raw).ForEach(func(_, v gjson.Result) bool {
-			m.ToolCalls = append(m.ToolCalls, vercelCall(v))
-			return true
-		})
 	}
-	if !says(m) {
+	if !says(&m) {
 		return nil, ""
 	}
-	return d.share([]*trajectory.Message{m}), ""
+	return []*trajectory.Message{d.memo.shared(&m)}, ""
 }
 
-// share gives equal messages one pointer and counts the bytes of new ones.
-func (d *Decoder) share(ms []*trajectory.Message) []*trajectory.Message {
-	for i, m := range ms {
-		key := sharedKey(m)
-		if have, ok := d.memo.get(key); ok {
-			ms[i] = have[0]
-			continue
-		}
-		d.memo.put(key, []*trajectory.Message{m})
+// vercelCalls reads ai.response.toolCalls.
+func (d *Decoder) vercelCalls(raw string) ([]trajectory.ToolCall, bool) {
+	c := scanner{s: raw}
+	dr := d.draft()
+	if c.peek() == '[' {
+		d.list(&c, dr, func(dr *draft, o members, _ string) {
+			dr.addCall(o.get("toolCallId"), o.get("toolName"), dr.value(o.first("input", "args")))
+		})
+	} else {
+		c.value()
 	}
-	return ms
-}
-
-// sharedKey spells a message out; it cannot collide with raw JSON.
-func sharedKey(m *trajectory.Message) string {
-	var b strings.Builder
-	for _, s := range []string{m.Role, m.Text, m.Reasoning, m.ToolCallID, m.Name, m.Parts} {
-		b.WriteString(s)
-		b.WriteByte(0)
-	}
-	for _, c := range m.ToolCalls {
-		b.WriteString(c.ID)
-		b.WriteByte(1)
-		b.WriteString(c.Name)
-		b.WriteByte(1)
-		b.WriteString(c.Arguments)
-		b.WriteByte(1)
-	}
-	return b.String()
+	return dr.m.ToolCalls, c.done()
 }
 
 // invocation fills request parameters from a JSON object of them.
-func invocation(c *trajectory.Call, v gjson.Result) {
-	num := func(dst **float64, name string) {
-		if n := v.Get(name); *dst == nil && n.Type == gjson.Number {
-			f := n.Float()
-			*dst = &f
-		}
+func (d *Decoder) invocation(c *trajectory.Call, n *numbers) {
+	s := scanner{s: d.r.text(fInvocation)}
+	if s.peek() != '{' {
+		return
 	}
-	whole := func(dst **int64, names ...string) {
-		if n := first(v, names...); *dst == nil && n.Type == gjson.Number {
-			i := n.Int()
-			*dst = &i
-		}
+	o := s.object(d.r.members[:0])
+	d.r.members = o
+	if !s.done() {
+		return
 	}
-	num(&c.Temperature, "temperature")
-	num(&c.TopP, "top_p")
-	whole(&c.TopK, "top_k")
-	whole(&c.MaxTokens, "max_completion_tokens", "max_tokens", "max_output_tokens")
-	whole(&c.Seed, "seed")
+	fill(&c.Temperature, &n.temperature, o.get("temperature"), token.float)
+	fill(&c.TopP, &n.topP, o.get("top_p"), token.float)
+	fill(&c.TopK, &n.topK, o.get("top_k"), token.integer)
+	fill(&c.MaxTokens, &n.maxTokens, o.first("max_completion_tokens", "max_tokens", "max_output_tokens"), token.integer)
+	fill(&c.Seed, &n.seed, o.get("seed"), token.integer)
 	if c.RequestModel == "" {
-		c.RequestModel = v.Get("model").String()
+		c.RequestModel = d.memo.name(o.get("model").asText())
+	}
+}
+
+// fill sets what is not known yet to the number in v, if it is one.
+func fill[T any](dst **T, room *T, v token, read func(token) T) {
+	if *dst == nil && v.isNumber() {
+		*room = read(v)
+		*dst = room
 	}
 }
 
@@ -223,7 +219,7 @@ func (r *reader) finish() string {
 		return v.Slice().At(0).AsString()
 	}
 	s := v.AsString()
-	if strings.HasPrefix(s, "[") && gjson.Valid(s) {
+	if strings.HasPrefix(s, "[") && valid(s) {
 		return gjson.Get(s, "0").String()
 	}
 	return s
@@ -234,33 +230,26 @@ func (r *reader) finish() string {
 func (d *Decoder) tools() string {
 	r := d.r
 	if !r.has(fTools) {
-		if raw := r.flat.toolsJSON(); raw != "" {
-			return d.memo.same(raw)
-		}
-		return ""
+		return d.memo.list(r.flat.tools)
 	}
 	v := r.values[fTools]
-	if v.Type() != pcommon.ValueTypeSlice {
-		raw := v.AsString()
-		if d.memo.tools == raw && raw != "" {
-			return raw
+	if v.Type() == pcommon.ValueTypeSlice {
+		defs := r.flat.tools[:0]
+		for _, e := range v.Slice().All() {
+			defs = append(defs, e.AsString())
 		}
-		raw = unquoted(raw)
-		if strings.HasPrefix(raw, "[") && gjson.Valid(raw) {
-			return d.memo.same(raw)
-		}
-		return ""
+		r.flat.tools = defs
+		return d.memo.list(defs)
 	}
-	var defs []string
-	for i := range v.Slice().Len() {
-		if s := v.Slice().At(i).AsString(); gjson.Valid(s) {
-			defs = append(defs, s)
-		}
+	raw := v.AsString()
+	if d.memo.tools == raw && raw != "" {
+		return raw
 	}
-	if len(defs) == 0 {
-		return ""
+	raw = unquoted(raw)
+	if strings.HasPrefix(raw, "[") && valid(raw) {
+		return d.memo.same(raw)
 	}
-	return d.memo.same("[" + strings.Join(defs, ",") + "]")
+	return ""
 }
 
 // tool reads a tool span.
@@ -305,7 +294,7 @@ func keyword(args string) string {
 
 // object is s when it is a JSON object, else "".
 func object(s string) string {
-	if strings.HasPrefix(strings.TrimSpace(s), "{") && gjson.Valid(s) {
+	if strings.HasPrefix(strings.TrimSpace(s), "{") && valid(s) {
 		return s
 	}
 	return ""
@@ -313,7 +302,7 @@ func object(s string) string {
 
 // array is s when it is a JSON array, else "".
 func array(s string) string {
-	if strings.HasPrefix(s, "[") && gjson.Valid(s) {
+	if strings.HasPrefix(s, "[") && valid(s) {
 		return s
 	}
 	return ""
@@ -329,12 +318,12 @@ func (d *Decoder) spoken(r *reader) (in, out string) {
 		ms, _ := d.messages(r.text(fOutputParts), semconvMessage)
 		out = lastText(ms, trajectory.RoleAssistant)
 	}
-	if raw := r.text(fVercelInput); in == "" && raw != "" && gjson.Valid(raw) {
-		v := gjson.Parse(raw)
-		if p := v.Get("prompt"); p.Type == gjson.String {
-			in = p.String()
-		} else if ms := first(v, "messages", "prompt"); ms.IsArray() {
-			parsed, _ := d.messages(ms.Raw, vercelMessage)
+	if raw := r.text(fVercelInput); in == "" && raw != "" {
+		o := parse(raw)
+		if p := o.get("prompt"); p.isText() {
+			in = d.memo.texts.read(p)
+		} else if ms := o.first("messages", "prompt"); strings.HasPrefix(ms.raw, "[") {
+			parsed, _ := d.messages(ms.raw, vercelMessage)
 			in = lastText(parsed, trajectory.RoleUser)
 		}
 	}

@@ -1,7 +1,6 @@
 package genai
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 
@@ -169,28 +168,34 @@ func fileContent(m *flatMessage, k string, v pcommon.Value) bool {
 	return true
 }
 
-// build turns the collected messages into messages. truncated is true where
-// an index is missing.
-func build(list []flatMessage) (out []*trajectory.Message, truncated bool) {
+// build turns the collected messages into messages, of a reply only those that
+// say something. truncated is true where an index is missing.
+func (d *Decoder) build(list []flatMessage, reply bool) (out []*trajectory.Message, truncated bool) {
+	out = make([]*trajectory.Message, 0, len(list))
 	for i := range list {
 		if !list[i].set {
 			truncated = true
 			continue
 		}
-		m, cut := list[i].build()
+		var m trajectory.Message
+		cut := list[i].build(&m)
 		truncated = truncated || cut
-		if m != nil {
-			out = append(out, m)
+		if says(&m) || m.Role != "" && !reply {
+			out = append(out, d.memo.shared(&m))
 		}
+	}
+	if len(out) == 0 && !reply {
+		return nil, truncated
 	}
 	return out, truncated
 }
 
-func (f *flatMessage) build() (m *trajectory.Message, truncated bool) {
-	m = &trajectory.Message{Role: normalRole(f.role), Text: f.content, ToolCallID: f.callID, Name: f.name}
+func (f *flatMessage) build(m *trajectory.Message) (truncated bool) {
+	*m = trajectory.Message{Role: normalRole(f.role), Text: f.content, ToolCallID: f.callID, Name: f.name}
 	var text, reasoning []string
 	var parts []part
-	for _, c := range f.contents {
+	for i := range f.contents {
+		c := &f.contents[i]
 		switch {
 		case !c.set:
 			truncated = true
@@ -211,20 +216,14 @@ func (f *flatMessage) build() (m *trajectory.Message, truncated bool) {
 	}
 	m.Reasoning = strings.Join(reasoning, "\n")
 	m.Parts = partsJSON(parts)
-	for _, c := range f.calls {
-		if !c.set {
+	for i := range f.calls {
+		if !f.calls[i].set {
 			truncated = true
 			continue
 		}
-		m.ToolCalls = append(m.ToolCalls, c.build())
+		m.ToolCalls = append(m.ToolCalls, f.calls[i].build())
 	}
-	if m.Role == trajectory.RoleAssistant && says(m) {
-		return m, truncated
-	}
-	if m.Role == "" && !says(m) {
-		return nil, truncated
-	}
-	return m, truncated
+	return truncated
 }
 
 func (c *flatCall) build() trajectory.ToolCall {
@@ -234,13 +233,4 @@ func (c *flatCall) build() trajectory.ToolCall {
 // says is false for a message without any content.
 func says(m *trajectory.Message) bool {
 	return m.Text != "" || m.Reasoning != "" || len(m.ToolCalls) > 0 || m.Parts != ""
-}
-
-// toolsJSON is the tool definitions as one JSON array.
-func (f *flat) toolsJSON() string {
-	defs := slices.DeleteFunc(slices.Clone(f.tools), func(s string) bool { return s == "" })
-	if len(defs) == 0 {
-		return ""
-	}
-	return "[" + strings.Join(defs, ",") + "]"
 }

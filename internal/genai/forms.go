@@ -1,113 +1,114 @@
 package genai
 
 import (
-	"github.com/tidwall/gjson"
+	"strings"
 
 	"github.com/tracegrad/tracegrad/internal/trajectory"
 )
 
+// readPart reads one part of a message. What is no members has no members.
+type readPart func(dr *draft, p members, raw string)
+
+// message reads the members of one message. An array of the given name is read
+// part by part on the way.
+func (d *Decoder) message(raw, list string, read readPart) (dr *draft, o members, ok bool) {
+	dr = d.draft()
+	c := scanner{s: raw}
+	if c.peek() != '{' {
+		c.value()
+		return dr, nil, c.done()
+	}
+	o = d.r.members[:0]
+	for more := c.enter('{'); more; more = c.next('}') {
+		name := c.key()
+		from := c.i
+		if read == nil || name != list || c.peek() != '[' {
+			o = append(o, member{name, c.value()})
+			continue
+		}
+		d.list(&c, dr, read)
+		o = append(o, member{name, token{raw: strings.TrimSpace(raw[from:c.i])}})
+	}
+	d.r.members = o
+	return dr, o, c.done()
+}
+
+// list reads an array of parts.
+func (d *Decoder) list(c *scanner, dr *draft, read readPart) {
+	for more := c.enter('['); more; more = c.next(']') {
+		var p members
+		object, from := c.peek() == '{', c.i
+		if object {
+			p = c.object(d.r.inner[:0])
+			d.r.inner = p
+		} else {
+			c.value()
+		}
+		if !c.bad {
+			read(dr, p, c.s[from:c.i])
+		}
+	}
+}
+
 // semconvMessage reads {role, parts:[…], name?}. Emitters also write content
 // and tool_calls in OpenAI's form beside or instead of parts.
-func semconvMessage(v gjson.Result) []*trajectory.Message {
-	var d draft
-	var parts, calls gjson.Result
-	v.ForEach(func(k, m gjson.Result) bool {
-		switch k.Str {
-		case "role":
-			d.m.Role = normalRole(m.Str)
-		case "name":
-			d.m.Name = m.Str
-		case "tool_call_id":
-			d.m.ToolCallID = m.Str
-		case "parts":
-			parts = m
-		case "tool_calls":
-			calls = m
-		}
-		return true
-	})
-	if !parts.Exists() {
-		return openAIMessage(v)
+func semconvMessage(d *Decoder, raw string) ([]*trajectory.Message, bool) {
+	dr, o, ok := d.message(raw, "parts", semconvPart)
+	if !ok {
+		return nil, false
 	}
-	parts.ForEach(func(_, p gjson.Result) bool {
-		semconvPart(&d, p)
-		return true
-	})
-	openAICalls(&d, calls)
-	return d.done()
+	parts := o.get("parts")
+	if !parts.exists() {
+		return d.openAI(o), true
+	}
+	if parts.raw[0] != '[' {
+		semconvPart(dr, parse(parts.raw), parts.raw)
+	}
+	dr.role(o.get("role"))
+	dr.m.Name, dr.m.ToolCallID = d.memo.name(o.get("name").view()), d.memo.texts.read(o.get("tool_call_id"))
+	openAICalls(dr, o.get("tool_calls"))
+	return dr.done(), true
 }
 
-// members are those of a part that are read, found in one pass.
-type members struct {
-	kind, id, name, arguments          string
-	content, response                  gjson.Result
-	modality, mime, uri, text, thought string
-}
-
-func partMembers(p gjson.Result) (m members) {
-	p.ForEach(func(k, v gjson.Result) bool {
-		switch k.Str {
-		case "type":
-			m.kind = v.Str
-		case "id":
-			m.id = v.String()
-		case "name":
-			m.name = v.Str
-		case "arguments":
-			m.arguments = value(v)
-		case "content":
-			m.content = v
-		case "response", "result":
-			if v.Type != gjson.Null {
-				m.response = v
-			}
-		case "text":
-			m.text = v.Str
-		case "thinking":
-			m.thought = v.Str
-		case "modality":
-			m.modality = v.Str
-		case "mime_type":
-			m.mime = v.Str
-		case "uri":
-			m.uri = v.Str
-		}
-		return true
-	})
-	return m
-}
-
-func semconvPart(d *draft, p gjson.Result) {
-	if p.Type == gjson.String {
-		d.addText(p.Str)
+func semconvPart(d *draft, p members, raw string) {
+	if raw[0] == '"' {
+		c := scanner{s: raw}
+		d.addText(d.text(c.value()))
 		return
 	}
-	m := partMembers(p)
-	switch m.kind {
+	switch kind := p.get("type").view(); kind {
 	case "text", "refusal":
-		d.addText(firstText(m.content.String(), m.text))
+		d.addText(d.firstText(p, "content", "text"))
 	case "reasoning", "thinking":
-		d.addReasoning(firstText(m.content.String(), m.text, m.thought))
+		d.addReasoning(d.firstText(p, "content", "text", "thinking"))
 	case "tool_call":
-		d.addCall(m.id, m.name, m.arguments)
+		d.addCall(p.get("id"), p.get("name"), d.value(p.get("arguments")))
 	case "tool_call_response":
-		if !m.response.Exists() {
-			m.response = m.content
-		}
-		d.addResult(m.id, m.name, value(m.response))
+		d.addResult(p.get("id"), p.get("name"), d.value(response(p)))
 	case "blob":
-		d.parts = append(d.parts, media(m.modality, m.mime, m.content.String()))
+		d.parts = append(d.parts, media(p.get("modality").view(), p.get("mime_type").view(), p.get("content").asText()))
 	case "uri":
-		d.parts = append(d.parts, media(m.modality, m.mime, m.uri))
+		d.parts = append(d.parts, media(p.get("modality").view(), p.get("mime_type").view(), p.get("uri").view()))
 	default:
-		d.parts = append(d.parts, other(p))
+		d.parts = append(d.parts, other(p.get("type").asText(), raw))
 	}
 }
 
-func firstText(texts ...string) string {
-	for _, t := range texts {
-		if t != "" {
-			return t
+// response is what a tool returned, under one of its names.
+func response(p members) token {
+	if v := p.first("response", "result"); v.exists() {
+		return v
+	}
+	return p.get("content")
+}
+
+// firstText is the first of several members that says something.
+func (d *draft) firstText(p members, names ...string) string {
+	for _, n := range names {
+		if v := p.get(n); v.exists() && (n == "content" || v.isText()) {
+			if s := d.text(v); s != "" {
+				return s
+			}
 		}
 	}
 	return ""
@@ -116,133 +117,124 @@ func firstText(texts ...string) string {
 // openAIMessage reads OpenAI's chat form: content as text or as a list of
 // parts, tool_calls, tool_call_id; Anthropic's tool_use and tool_result blocks
 // are read too.
-func openAIMessage(v gjson.Result) []*trajectory.Message {
-	d := draft{m: trajectory.Message{Role: normalRole(v.Get("role").String()), Name: v.Get("name").String(), ToolCallID: v.Get("tool_call_id").String()}}
-	if c := v.Get("content"); c.IsArray() {
-		c.ForEach(func(_, p gjson.Result) bool {
-			openAIPart(&d, p)
-			return true
-		})
-	} else {
-		d.addText(value(c))
+func openAIMessage(d *Decoder, raw string) ([]*trajectory.Message, bool) {
+	_, o, ok := d.message(raw, "", nil)
+	if !ok {
+		return nil, false
 	}
-	d.addReasoning(first(v, "reasoning_content", "reasoning").String())
-	openAICalls(&d, v.Get("tool_calls"))
-	return d.done()
+	return d.openAI(o), true
 }
 
-func openAIPart(d *draft, p gjson.Result) {
-	switch p.Get("type").String() {
+func (d *Decoder) openAI(o members) []*trajectory.Message {
+	dr := d.draft()
+	dr.role(o.get("role"))
+	dr.m.Name, dr.m.ToolCallID = d.memo.name(o.get("name").asText()), dr.text(o.get("tool_call_id"))
+	if content := o.get("content"); strings.HasPrefix(content.raw, "[") {
+		c := scanner{s: content.raw}
+		d.list(&c, dr, openAIPart)
+	} else {
+		dr.addText(dr.value(content))
+	}
+	dr.addReasoning(dr.text(o.first("reasoning_content", "reasoning")))
+	openAICalls(dr, o.get("tool_calls"))
+	return dr.done()
+}
+
+func openAIPart(d *draft, p members, raw string) {
+	switch p.get("type").asText() {
 	case "text", "input_text", "output_text", "refusal":
-		d.addText(first(p, "text", "content", "refusal").String())
+		d.addText(d.text(p.first("text", "content", "refusal")))
 	case "thinking", "reasoning":
-		d.addReasoning(first(p, "thinking", "text", "reasoning").String())
+		d.addReasoning(d.text(p.first("thinking", "text", "reasoning")))
 	case "tool_use":
-		d.addCall(p.Get("id").String(), p.Get("name").String(), value(p.Get("input")))
+		d.addCall(p.get("id"), p.get("name"), d.value(p.get("input")))
 	case "tool_result":
-		d.addResult(p.Get("tool_use_id").String(), "", blocks(p.Get("content")))
+		d.addResult(p.get("tool_use_id"), token{}, d.blocks(p.get("content")))
 	case "image_url":
-		d.parts = append(d.parts, media("image", "", p.Get("image_url.url").String()))
+		d.parts = append(d.parts, media("image", "", p.get("image_url").member("url").asText()))
 	default:
-		if p.Type == gjson.String {
-			d.addText(p.String())
+		if raw[0] == '"' {
+			c := scanner{s: raw}
+			d.addText(d.text(c.value()))
 			return
 		}
-		d.parts = append(d.parts, other(p))
+		d.parts = append(d.parts, other(p.get("type").asText(), raw))
 	}
 }
 
 // blocks is the text of content that may be a list of text blocks.
-func blocks(v gjson.Result) string {
-	if !v.IsArray() {
-		return value(v)
+func (d *draft) blocks(v token) string {
+	if !strings.HasPrefix(v.raw, "[") {
+		return d.value(v)
 	}
 	out := ""
-	ok := true
-	v.ForEach(func(_, b gjson.Result) bool {
-		if b.Get("type").String() != "text" {
-			ok = false
-			return false
+	c := scanner{s: v.raw}
+	for more := c.enter('['); more; more = c.next(']') {
+		b := c.value()
+		if b.member("type").asText() != "text" {
+			return d.value(v)
 		}
-		out += b.Get("text").String()
-		return true
-	})
-	if !ok {
-		return v.Raw
+		out += b.member("text").asText()
 	}
 	return out
 }
 
-func openAICalls(d *draft, calls gjson.Result) {
-	calls.ForEach(func(_, c gjson.Result) bool {
-		name, args := c.Get("function.name"), c.Get("function.arguments")
-		if !name.Exists() {
-			name, args = c.Get("name"), first(c, "arguments", "args")
+func openAICalls(d *draft, calls token) {
+	if !strings.HasPrefix(calls.raw, "[") {
+		return
+	}
+	c := scanner{s: calls.raw}
+	for more := c.enter('['); more; more = c.next(']') {
+		o := parse(c.value().raw)
+		f := o.get("function")
+		name, arguments := f.member("name"), f.member("arguments")
+		if !name.exists() {
+			name, arguments = o.get("name"), o.first("arguments", "args")
 		}
-		d.addCall(c.Get("id").String(), name.String(), value(args))
-		return true
-	})
+		d.addCall(o.get("id"), name, d.value(arguments))
+	}
 }
 
 // vercelMessage reads the AI SDK's prompt form: content as text or as a list
 // of parts with dashed type names.
-func vercelMessage(v gjson.Result) []*trajectory.Message {
-	d := draft{m: trajectory.Message{Role: normalRole(v.Get("role").String())}}
-	c := v.Get("content")
-	if !c.IsArray() {
-		d.addText(value(c))
-		return d.done()
+func vercelMessage(d *Decoder, raw string) ([]*trajectory.Message, bool) {
+	dr, o, ok := d.message(raw, "content", vercelPart)
+	if !ok {
+		return nil, false
 	}
-	c.ForEach(func(_, p gjson.Result) bool {
-		vercelPart(&d, p)
-		return true
-	})
-	return d.done()
+	dr.role(o.get("role"))
+	if content := o.get("content"); !strings.HasPrefix(content.raw, "[") {
+		dr.addText(dr.value(content))
+	}
+	return dr.done(), true
 }
 
-func vercelPart(d *draft, p gjson.Result) {
-	switch p.Get("type").String() {
+func vercelPart(d *draft, p members, raw string) {
+	switch kind := p.get("type").asText(); kind {
 	case "text":
-		d.addText(p.Get("text").String())
+		d.addText(d.text(p.get("text")))
 	case "reasoning":
-		d.addReasoning(p.Get("text").String())
+		d.addReasoning(d.text(p.get("text")))
 	case "tool-call":
-		d.addCall(p.Get("toolCallId").String(), p.Get("toolName").String(), value(first(p, "input", "args")))
+		d.addCall(p.get("toolCallId"), p.get("toolName"), d.value(p.first("input", "args")))
 	case "tool-result":
-		d.addResult(p.Get("toolCallId").String(), p.Get("toolName").String(), vercelResult(p))
+		d.addResult(p.get("toolCallId"), p.get("toolName"), d.value(vercelResult(p)))
 	case "image", "file":
-		content := first(p, "image", "data", "url")
-		d.parts = append(d.parts, media(p.Get("type").String(), first(p, "mediaType", "mimeType").String(), value(content)))
+		mime, content := p.first("mediaType", "mimeType").asText(), p.first("image", "data", "url")
+		d.parts = append(d.parts, media(kind, mime, content.asText()))
 	default:
-		d.parts = append(d.parts, other(p))
+		d.parts = append(d.parts, other(kind, raw))
 	}
 }
 
 // vercelResult opens {output:{type,value}} (version 5) or result (before it).
-func vercelResult(p gjson.Result) string {
-	out := p.Get("output")
-	if !out.Exists() {
-		return value(p.Get("result"))
+func vercelResult(p members) token {
+	out := p.get("output")
+	if !out.exists() {
+		return p.get("result")
 	}
-	if v := out.Get("value"); v.Exists() {
-		return value(v)
+	if v := out.member("value"); v.exists() {
+		return v
 	}
-	return value(out)
-}
-
-// vercelCall reads an element of ai.response.toolCalls.
-func vercelCall(v gjson.Result) trajectory.ToolCall {
-	return trajectory.ToolCall{
-		ID: v.Get("toolCallId").String(), Name: v.Get("toolName").String(), Arguments: value(first(v, "input", "args")),
-	}
-}
-
-// first is the first of several members that exists and is not null.
-func first(v gjson.Result, names ...string) gjson.Result {
-	for _, n := range names {
-		if m := v.Get(n); m.Exists() && m.Type != gjson.Null {
-			return m
-		}
-	}
-	return gjson.Result{}
+	return out
 }

@@ -1,6 +1,8 @@
 package genai
 
 import (
+	"hash/maphash"
+	"slices"
 	"strings"
 
 	"github.com/tracegrad/tracegrad/internal/trajectory"
@@ -11,11 +13,23 @@ import (
 // bytes of an earlier one are parsed from there on only, other messages are
 // looked up by their raw text.
 type memo struct {
-	byRaw map[string][]*trajectory.Message
-	last  []prompt // the most recent prompts, newest last
+	known map[uint64]parsed // by hash of the raw text or of the message
+	last  []prompt          // the most recent prompts, newest last
+	match int               // index in last that extends found, -1 = none
+	held  int               // bytes of text kept
+
 	tools string   // the last tool definitions
-	match int      // index in last that extends found, -1 = none
-	held  int      // bytes of text kept
+	defs  []string // what they were made of, where that was a list
+
+	texts texts
+	names []string // of tools, mostly: few, and repeated
+	slab  []trajectory.Message
+}
+
+// parsed is what became of a raw text.
+type parsed struct {
+	size     int // of the raw text: two that are not the same differ in hash or size
+	messages []*trajectory.Message
 }
 
 type prompt struct {
@@ -63,25 +77,120 @@ func (m *memo) remember(raw string, messages []*trajectory.Message) {
 	m.held += len(raw)
 }
 
+// seed is fixed for the life of the process: hashes never leave it.
+var seed = maphash.MakeSeed()
+
 // get and put look messages up by raw text.
 func (m *memo) get(raw string) ([]*trajectory.Message, bool) {
-	ms, ok := m.byRaw[raw]
-	return ms, ok
+	p, ok := m.known[maphash.String(seed, raw)]
+	return p.messages, ok && p.size == len(raw)
 }
 
 func (m *memo) put(raw string, ms []*trajectory.Message) {
-	if m.byRaw == nil {
-		m.byRaw = map[string][]*trajectory.Message{}
-	}
-	m.byRaw[raw] = ms
+	m.keep(maphash.String(seed, raw), parsed{len(raw), ms})
 	m.held += len(raw)
+}
+
+func (m *memo) keep(hash uint64, p parsed) {
+	if m.known == nil {
+		m.known = map[uint64]parsed{}
+	}
+	m.known[hash] = p
+}
+
+// shared returns the message that says the same as x, a new one the first time.
+func (m *memo) shared(x *trajectory.Message) *trajectory.Message {
+	h := hashOf(x)
+	if p := m.known[h]; p.size < 0 && same(p.messages[0], x) {
+		return p.messages[0]
+	}
+	out := m.message(x)
+	m.keep(h, parsed{-1, []*trajectory.Message{out}}) // raw texts have a size
+	m.held += sizeOf(x)
+	return out
+}
+
+func hashOf(x *trajectory.Message) uint64 {
+	h := uint64(0)
+	add := func(s string) { h = (h ^ maphash.String(seed, s)) * 0x9E3779B97F4A7C15; h ^= h >> 29 }
+	for _, s := range [...]string{x.Role, x.Text, x.Reasoning, x.ToolCallID, x.Name, x.Parts} {
+		add(s)
+	}
+	for i := range x.ToolCalls {
+		add(x.ToolCalls[i].ID)
+		add(x.ToolCalls[i].Arguments)
+	}
+	return h
+}
+
+func same(a, b *trajectory.Message) bool {
+	return a.Role == b.Role && a.Text == b.Text && a.Reasoning == b.Reasoning && a.ToolCallID == b.ToolCallID &&
+		a.Name == b.Name && a.Injected == b.Injected && a.Parts == b.Parts && slices.Equal(a.ToolCalls, b.ToolCalls)
+}
+
+func sizeOf(x *trajectory.Message) int {
+	n := 8 + len(x.Role) + len(x.Text) + len(x.Reasoning) + len(x.ToolCallID) + len(x.Name) + len(x.Parts)
+	for i := range x.ToolCalls {
+		n += len(x.ToolCalls[i].ID) + len(x.ToolCalls[i].Name) + len(x.ToolCalls[i].Arguments)
+	}
+	return n
+}
+
+// message keeps a copy of x. Messages of a trajectory live and go together.
+func (m *memo) message(x *trajectory.Message) *trajectory.Message {
+	if len(m.slab) == cap(m.slab) {
+		m.slab = make([]trajectory.Message, 0, min(max(4, 2*cap(m.slab)), 32))
+	}
+	m.slab = append(m.slab, *x)
+	return &m.slab[len(m.slab)-1]
+}
+
+// name gives equal names one string.
+func (m *memo) name(s string) string {
+	const few = 16
+	if s == "" {
+		return ""
+	}
+	for _, n := range m.names {
+		if n == s {
+			return n
+		}
+	}
+	s = m.texts.keep(s)
+	if len(m.names) < few {
+		m.names = append(m.names, s)
+	}
+	return s
 }
 
 // same gives equal tool definitions one string.
 func (m *memo) same(tools string) string {
 	if m.tools != tools {
-		m.tools = tools
+		m.tools, m.defs = tools, nil
 		m.held += len(tools)
 	}
 	return m.tools
+}
+
+// list is tool definitions as one JSON array. It is made anew only if they are
+// not those of the last call.
+func (m *memo) list(defs []string) string {
+	if len(defs) == 0 {
+		return ""
+	}
+	if slices.Equal(defs, m.defs) {
+		return m.tools
+	}
+	good := make([]string, 0, len(defs))
+	for _, s := range defs {
+		if valid(s) {
+			good = append(good, s)
+		}
+	}
+	m.defs = slices.Clone(defs)
+	if len(good) == 0 {
+		m.tools = ""
+		return ""
+	}
+	return m.same("[" + strings.Join(good, ",") + "]")
 }

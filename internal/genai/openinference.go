@@ -3,8 +3,6 @@ package genai
 import (
 	"strings"
 
-	"github.com/tidwall/gjson"
-
 	"github.com/tracegrad/tracegrad/internal/trajectory"
 )
 
@@ -59,22 +57,22 @@ func openInferenceRole(kind string) (trajectory.Role, bool) {
 // session ids, and the agent that a LangGraph node belongs to.
 func (r *reader) metadata(s *trajectory.Span) {
 	raw := r.text(fMetadata)
-	if !strings.HasPrefix(raw, "{") || !gjson.Valid(raw) {
+	if !strings.HasPrefix(raw, "{") {
 		return
 	}
-	v := gjson.Parse(raw)
+	o := parse(raw)
 	if s.Conversation == "" {
-		s.Conversation = first(v, "session_id", "thread_id", "conversation_id").String()
+		s.Conversation = o.first("session_id", "thread_id", "conversation_id").asText()
 	}
 	if s.User == "" {
-		s.User = v.Get("user_id").String()
+		s.User = o.get("user_id").asText()
 	}
-	if s.Agent != "" || !v.Get("ls_integration").Exists() {
+	if s.Agent != "" || !o.get("ls_integration").exists() {
 		return
 	}
-	s.Agent = v.Get("lc_agent_name").String()
+	s.Agent = o.get("lc_agent_name").asText()
 	// A graph inside a graph: the outer node is the agent.
-	if ns := v.Get("langgraph_checkpoint_ns").String(); s.Agent == "" && strings.Contains(ns, "|") {
+	if ns := o.get("langgraph_checkpoint_ns").asText(); s.Agent == "" && strings.Contains(ns, "|") {
 		s.Agent, _, _ = strings.Cut(ns, ":")
 	}
 	if s.ParentID == (trajectory.SpanID{}) && s.Role == trajectory.RoleOther {

@@ -115,6 +115,9 @@ type reader struct {
 	spoken [8]bool           // dialects whose marker was seen
 	flat   flat              // flattened message attributes
 	marked bool
+
+	draft          draft   // the message that is being read
+	members, inner members // of it and of its part
 }
 
 func (r *reader) reset() {
@@ -172,21 +175,29 @@ func (r *reader) text(f field) string {
 }
 
 // integer and number accept numbers and numbers in text; anything else is
-// unknown.
-func (r *reader) integer(f field) *int64 {
-	n := r.number(f)
-	if n == nil || *n != math.Trunc(*n) || math.Abs(*n) > 1<<53 {
+// unknown. The number is put into room.
+func (r *reader) integer(f field, room *int64) *int64 {
+	n, ok := r.float(f)
+	if !ok || n != math.Trunc(n) || math.Abs(n) > 1<<53 {
 		return nil
 	}
-	i := int64(*n)
-	return &i
+	*room = int64(n)
+	return room
 }
 
-func (r *reader) number(f field) *float64 {
-	if r.ranks[f] == 0 {
+func (r *reader) number(f field, room *float64) *float64 {
+	n, ok := r.float(f)
+	if !ok {
 		return nil
 	}
-	var n float64
+	*room = n
+	return room
+}
+
+func (r *reader) float(f field) (n float64, ok bool) {
+	if r.ranks[f] == 0 {
+		return 0, false
+	}
 	switch v := r.values[f]; v.Type() {
 	case pcommon.ValueTypeInt:
 		n = float64(v.Int())
@@ -195,16 +206,13 @@ func (r *reader) number(f field) *float64 {
 	case pcommon.ValueTypeStr:
 		x, err := strconv.ParseFloat(v.Str(), 64)
 		if err != nil {
-			return nil
+			return 0, false
 		}
 		n = x
 	default:
-		return nil
+		return 0, false
 	}
-	if math.IsNaN(n) || math.IsInf(n, 0) {
-		return nil
-	}
-	return &n
+	return n, !math.IsNaN(n) && !math.IsInf(n, 0)
 }
 
 // dialects names the conventions that the span speaks, comma separated.

@@ -1,0 +1,143 @@
+package genai
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"strings"
+
+	"github.com/tracegrad/tracegrad/internal/trajectory"
+)
+
+// part is a piece of a message that is more than text: described, not stored.
+type part struct {
+	Type   string `json:"type"`
+	MIME   string `json:"mime_type,omitempty"`
+	URI    string `json:"uri,omitempty"`
+	SHA256 string `json:"sha256,omitempty"`
+	Bytes  int    `json:"bytes,omitempty"`
+	Raw    string `json:"raw,omitempty"` // small parts of a type that is not known here
+}
+
+// maxURI and maxRaw bound what is kept of a part as it is.
+const (
+	maxURI = 2048
+	maxRaw = 8192
+)
+
+// media describes an image, an audio clip or a file by hash, size and type.
+func media(kind, mime, content string) part {
+	p := part{Type: kind, MIME: mime}
+	if strings.Contains(content, "://") && !strings.HasPrefix(content, "data:") && len(content) <= maxURI {
+		p.URI = content
+		return p
+	}
+	sum := sha256.Sum256([]byte(content))
+	p.SHA256, p.Bytes = hex.EncodeToString(sum[:]), len(content)
+	return p
+}
+
+// other keeps a part of an unknown type as it is when it is small.
+func other(kind, raw string) part {
+	p := part{Type: kind}
+	if len(raw) <= maxRaw {
+		p.Raw = raw
+		return p
+	}
+	sum := sha256.Sum256([]byte(raw))
+	p.SHA256, p.Bytes = hex.EncodeToString(sum[:]), len(raw)
+	return p
+}
+
+func partsJSON(ps []part) string {
+	if len(ps) == 0 {
+		return ""
+	}
+	raw, _ := json.Marshal(ps) // strings and numbers: cannot fail
+	return string(raw)
+}
+
+// draft collects the parts of one message. What it keeps of the JSON that it
+// reads are copies.
+type draft struct {
+	memo    *memo
+	m       trajectory.Message
+	parts   []part
+	results []*trajectory.Message
+}
+
+// draft begins the next message; there is one at a time.
+func (d *Decoder) draft() *draft {
+	d.r.draft = draft{memo: &d.memo}
+	return &d.r.draft
+}
+
+// done returns the message, tool results first: they answer what came before.
+func (d *draft) done() []*trajectory.Message {
+	d.m.Parts = partsJSON(d.parts)
+	if d.m.Role == trajectory.RoleTool && len(d.results) > 0 && !says(&d.m) {
+		return d.results
+	}
+	if !says(&d.m) && (d.m.Role == trajectory.RoleAssistant || len(d.results) > 0) {
+		return d.results
+	}
+	return append(d.results, d.memo.message(&d.m))
+}
+
+// role sets who speaks.
+func (d *draft) role(v token) {
+	switch role := normalRole(v.view()); role {
+	case trajectory.RoleSystem:
+		d.m.Role = trajectory.RoleSystem
+	case trajectory.RoleUser:
+		d.m.Role = trajectory.RoleUser
+	case trajectory.RoleAssistant:
+		d.m.Role = trajectory.RoleAssistant
+	case trajectory.RoleTool:
+		d.m.Role = trajectory.RoleTool
+	default:
+		d.m.Role = d.memo.name(role)
+	}
+}
+
+// value is a JSON value as the text that a model sees: strings as they are,
+// anything else as JSON.
+func (d *draft) value(v token) string {
+	switch {
+	case v.isText():
+		return d.memo.texts.read(v)
+	case v.isNull():
+		return ""
+	}
+	return d.memo.texts.keep(v.raw)
+}
+
+// text is a scalar as text.
+func (d *draft) text(v token) string {
+	if v.isText() {
+		return d.memo.texts.read(v)
+	}
+	return d.memo.texts.keep(v.asText())
+}
+
+func (d *draft) addText(s string)      { addLine(&d.m.Text, s) }
+func (d *draft) addReasoning(s string) { addLine(&d.m.Reasoning, s) }
+
+func addLine(dst *string, s string) {
+	switch {
+	case s == "":
+	case *dst == "":
+		*dst = s
+	default:
+		*dst += "\n" + s
+	}
+}
+
+func (d *draft) addCall(id, name token, arguments string) {
+	d.m.ToolCalls = append(d.m.ToolCalls, trajectory.ToolCall{ID: d.text(id), Name: d.memo.name(name.asText()), Arguments: arguments})
+}
+
+func (d *draft) addResult(id, name token, text string) {
+	m := trajectory.Message{Role: trajectory.RoleTool, Text: text, ToolCallID: d.text(id), Name: d.memo.name(name.asText())}
+	d.results = append(d.results, d.memo.message(&m))
+}

@@ -323,3 +323,20 @@ func TestGatewaySpans(t *testing.T) {
 	assert.Equal(t, "helper", got.Steps[0].AgentName)
 	assert.Equal(t, "b1", got.Steps[0].Model.Bundle)
 }
+
+// A stream that broke in the middle: what came is kept, and is no answer.
+func TestCutAnswer(t *testing.T) {
+	cut := model(2, 1, 1, 9, prompt(user("q")), says("half"))
+	cut.Error = "stream ended"
+	got := Assemble([]*Span{agent(1, 0, 0, 10, "a"), cut}, Options{})
+	assert.Equal(t, "half", replyOf(got, 0).Text)
+	assert.Equal(t, []Reason{ReasonFailed}, got.Steps[0].Reasons)
+	assert.Empty(t, got.Output)
+	assert.Contains(t, got.Reasons, ReasonTruncated)
+	assert.False(t, got.Trainable)
+
+	again := model(3, 1, 10, 12, prompt(user("q")), says("whole"))
+	got = Assemble([]*Span{agent(1, 0, 0, 13, "a"), cut, again}, Options{})
+	assert.Equal(t, "whole", got.Output)
+	assert.True(t, got.Trainable, "a retry that went well: %v", got.Reasons)
+}

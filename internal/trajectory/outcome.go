@@ -77,8 +77,8 @@ func (b *builder) output(root *Span, nodes []*node) string {
 	}
 	answer, open, rest := "", false, said
 	for _, n := range nodes {
-		if n.call == nil {
-			continue
+		if n.call == nil || n.span.Error != "" {
+			continue // what a failed call said before it was cut is no answer
 		}
 		text, calls := flatten(n.reply)
 		if text != "" && text == said {
@@ -114,6 +114,9 @@ func (b *builder) judge(t *Trajectory, known []Reason) {
 	}
 	if b.tree.missingParents() > 0 {
 		t.Reasons = appendReasons(t.Reasons, ReasonOrphans)
+	}
+	if n := b.lastCall(); n != nil && n.span.Error != "" && len(n.reply) > 0 {
+		t.Reasons = appendReasons(t.Reasons, ReasonTruncated) // it ended in the middle of an answer
 	}
 	answered := 0
 	input, output := new(int64), new(int64)
@@ -152,6 +155,17 @@ func (b *builder) judge(t *Trajectory, known []Reason) {
 		}
 	}
 	t.Trainable = len(t.Reasons) == 0
+}
+
+// lastCall is the model call that was made last.
+func (b *builder) lastCall() *node {
+	var last *node
+	for _, n := range b.calls {
+		if last == nil || n.start > last.start || n.start == last.start && n.depth > last.depth {
+			last = n
+		}
+	}
+	return last
 }
 
 func (s *Step) failed() bool {

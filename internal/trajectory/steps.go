@@ -149,9 +149,8 @@ func (b *builder) modelStep(s *Step, n *node, table *messageTable) {
 	if n.span.Injected != "" {
 		s.Attributes = `{"` + AttrInjected + `":` + n.span.Injected + `}`
 	}
-	failed := n.span.Error != "" && len(n.reply) == 0
 	switch {
-	case failed:
+	case n.span.Error != "": // with a reply, too: nobody can tell how much of it is missing
 		s.Reasons = appendNew(s.Reasons, ReasonFailed)
 	case len(n.reply) == 0:
 		s.Reasons = appendNew(s.Reasons, ReasonNoOutput)

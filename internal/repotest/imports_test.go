@@ -32,6 +32,7 @@ var rooms = []room{
 	{folder: "internal/otlp", pdata: true},
 	{folder: "internal/localcollector"},
 	{folder: "internal/cmd", imports: []string{"internal/otlp", "internal/localcollector"}},
+	{folder: "internal/cmd/bench", imports: append([]string{"internal/otlp", "internal/localcollector"}, nouns...), pdata: true}, // makes its own load
 	{folder: "internal/repotest"},
 	{folder: "rewards", imports: []string{"internal/trajectory"}},
 	{folder: "receiver", imports: append([]string{"internal/bundle"}, nouns...), pdata: true},

@@ -47,25 +47,26 @@ func Assemble(spans []*Span, o Options) *Trajectory {
 
 // describe sets what the spans say about the trajectory as a whole.
 func (b *builder) describe(t *Trajectory, nodes []*node) {
-	traces, agents, dialects := []string{}, []string{}, map[string]bool{}
+	traces, agents := []string{}, []string{}
+	var dialects []string
 	attributes := map[string]string{}
 	var firstSeen *Span
 	for _, n := range nodes {
 		if n.span != nil {
-			traces = appendNew(traces, n.span.TraceID.String())
+			traces = appendNew(traces, b.hexed.trace(n.span.TraceID))
 		}
 	}
 	if r := b.tree.root(); r >= 0 {
 		maps.Copy(attributes, b.tree.spans[r].Attributes)
 	}
 	for _, s := range b.tree.spans {
-		traces = appendNew(traces, s.TraceID.String())
+		traces = appendNew(traces, b.hexed.trace(s.TraceID))
 		if firstSeen == nil || s.Seq < firstSeen.Seq {
 			firstSeen = s
 		}
 		for d := range strings.SplitSeq(s.Dialect, ",") {
 			if d != "" {
-				dialects[d] = true
+				dialects = appendNew(dialects, d)
 			}
 		}
 		if s.GenAI {
@@ -98,9 +99,10 @@ func (b *builder) describe(t *Trajectory, nodes []*node) {
 		}
 	}
 	if t.ID == "" && firstSeen != nil {
-		t.ID = IDOf(firstSeen.TraceID.String())
+		t.ID = IDOf(b.hexed.trace(firstSeen.TraceID))
 	}
-	t.TraceIDs, t.AgentNames, t.Dialects = traces, agents, slices.Sorted(maps.Keys(dialects))
+	slices.Sort(dialects)
+	t.TraceIDs, t.AgentNames, t.Dialects = traces, agents, dialects
 	if len(attributes) > 0 {
 		raw, _ := json.Marshal(attributes) // a map of strings: cannot fail
 		t.Attributes = string(raw)

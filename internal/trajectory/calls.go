@@ -12,12 +12,15 @@ import (
 // walk from a span to its wrapper does not look through tools and agents: some
 // frameworks hang those below the model span.
 func (t *tree) modelCalls() []int {
-	inner := map[int][]int{} // wrapper → the calls inside it
+	var inner map[int][]int // wrapper → the calls inside it
 	wrapper := func(s *Span) bool { return isModel(s) }
 	stop := func(s *Span) bool { return isTool(s) || isAgent(s) }
 	for i, s := range t.spans {
 		if isModel(s) {
 			if p := t.ancestor(i, wrapper, stop); p >= 0 {
+				if inner == nil {
+					inner = map[int][]int{}
+				}
 				inner[p] = append(inner[p], i)
 			}
 		}
@@ -99,7 +102,10 @@ func sameCall(a, b *Call) bool {
 // dropTwins removes the second witness of a call: two instrumentations of one
 // client give sibling spans with one response id that overlap in time.
 func (t *tree) dropTwins(calls []int) []int {
-	byID := map[string]int{}
+	byID := map[twinKey]int{} // call → its latest witness
+	if len(calls) <= few {
+		byID = nil
+	}
 	out := calls[:0]
 	for _, i := range calls {
 		s := t.spans[i]
@@ -107,16 +113,36 @@ func (t *tree) dropTwins(calls []int) []int {
 			out = append(out, i)
 			continue
 		}
-		key := s.TraceID.String() + s.Call.ResponseID
+		key := twinKey{s.TraceID, s.Call.ResponseID}
 		first, twin := byID[key]
+		if byID == nil {
+			first, twin = t.witness(out, key)
+		}
 		if twin && t.spans[first].Start < s.End && s.Start < t.spans[first].End {
 			t.spans[first] = merged(t.spans[first], s)
 			continue
 		}
-		byID[key] = i
+		if byID != nil {
+			byID[key] = i
+		}
 		out = append(out, i)
 	}
 	return out
+}
+
+type twinKey struct {
+	trace    TraceID
+	response string
+}
+
+// witness is the latest of some calls that shows the call.
+func (t *tree) witness(calls []int, key twinKey) (int, bool) {
+	for _, i := range slices.Backward(calls) {
+		if s := t.spans[i]; s.Call != nil && s.Call.ResponseID == key.response && s.TraceID == key.trace {
+			return i, true
+		}
+	}
+	return 0, false
 }
 
 // merged fills what s lacks from o, another witness of the same call, in a

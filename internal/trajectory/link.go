@@ -2,6 +2,7 @@ package trajectory
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 )
 
@@ -14,22 +15,19 @@ import (
 // retry of it. A call that shows no prompt continues the last such call of its
 // agent.
 func (b *builder) link() {
-	byPrompt := map[uint64][]*node{} // hash of a whole prompt → calls
-	for _, n := range b.calls {
-		n.turns = turns(n.call.Prompt)
-		n.hashes = b.hashes(n.turns)
-		if k := len(n.hashes); k > 0 {
-			byPrompt[n.hashes[k-1]] = append(byPrompt[n.hashes[k-1]], n)
-		}
-	}
+	b.hashPrompts()
+	byPrompt := newPrompts(b.calls)
 	// Short prompts first: a call's predecessor is settled before the call.
 	order := slices.Clone(b.calls)
 	slices.SortStableFunc(order, func(x, y *node) int {
 		return cmp.Or(cmp.Compare(len(x.turns), len(y.turns)), cmp.Compare(x.start, y.start))
 	})
-	bare := map[int]*node{} // agent span → its last call without a prompt
+	var bare map[int]*node // agent span → its last call without a prompt
 	for _, n := range order {
 		if len(n.turns) == 0 {
+			if bare == nil {
+				bare = map[int]*node{}
+			}
 			n.pred = bare[n.scope]
 			bare[n.scope] = n
 		} else {
@@ -62,20 +60,76 @@ func (b *builder) link() {
 	}
 }
 
-func (b *builder) hashes(ts []*Message) []uint64 {
-	out := make([]uint64, len(ts))
-	var h uint64
-	for i, m := range ts {
-		h = mix(h, b.key(m))
-		out[i] = h
+// hashPrompts sets the turns of all calls and their running hashes. Most of a
+// prompt is the prompt before it.
+func (b *builder) hashPrompts() {
+	total, longest := 0, 0
+	for _, n := range b.calls {
+		n.turns = turns(n.call.Prompt)
+		total += len(n.turns)
+		longest = max(longest, len(n.call.Prompt))
 	}
-	return out
+	b.table.init(longest + len(b.calls))
+	room := make([]uint64, total)
+	var before node
+	for _, n := range b.calls {
+		n.hashes, room = room[:len(n.turns):len(n.turns)], room[len(n.turns):]
+		i, h := 0, uint64(0)
+		for ; i < len(n.turns) && i < len(before.turns) && n.turns[i] == before.turns[i]; i++ {
+			h = before.hashes[i]
+			n.hashes[i] = h
+		}
+		for ; i < len(n.turns); i++ {
+			h = mix(h, b.table.key(n.turns[i]))
+			n.hashes[i] = h
+		}
+		if len(n.turns) > 0 {
+			before = *n
+		}
+	}
+}
+
+// prompts finds calls by the hash of their whole prompt.
+type prompts struct {
+	calls  []*node // of a few: all
+	byHash map[uint64][]*node
+}
+
+func newPrompts(calls []*node) prompts {
+	if len(calls) <= few {
+		return prompts{calls: calls}
+	}
+	p := prompts{byHash: map[uint64][]*node{}}
+	for _, n := range calls {
+		if k := len(n.hashes); k > 0 {
+			p.byHash[n.hashes[k-1]] = append(p.byHash[n.hashes[k-1]], n)
+		}
+	}
+	return p
+}
+
+// few things are searched one by one, more by a map.
+const few = 24
+
+// with yields the calls whose whole prompt has the hash, in order.
+func (p prompts) with(hash uint64) iter.Seq[*node] {
+	return func(yield func(*node) bool) {
+		list := p.calls
+		if p.byHash != nil {
+			list = p.byHash[hash]
+		}
+		for _, c := range list {
+			if k := len(c.hashes); k > 0 && c.hashes[k-1] == hash && !yield(c) {
+				return
+			}
+		}
+	}
 }
 
 // predecessor sets n.pred.
-func (b *builder) predecessor(n *node, byPrompt map[uint64][]*node) {
+func (b *builder) predecessor(n *node, byPrompt prompts) {
 	last := len(n.hashes) - 1
-	for _, c := range byPrompt[n.hashes[last]] {
+	for c := range byPrompt.with(n.hashes[last]) {
 		if c != n && c.start <= n.start && c.scope == n.scope && !comesAfter(c, n) && (n.pred == nil || c.start >= n.pred.start) {
 			n.pred, n.retry = c, true
 		}
@@ -85,7 +139,7 @@ func (b *builder) predecessor(n *node, byPrompt map[uint64][]*node) {
 	}
 	for i := last - 1; i >= 0 && n.pred == nil; i-- {
 		best := FitNo
-		for _, c := range byPrompt[n.hashes[i]] {
+		for c := range byPrompt.with(n.hashes[i]) {
 			fit := echoes(c.call.Reply, n.turns[i+1:])
 			if c == n || fit == FitNo || c.span.Error != "" && len(c.call.Reply) == 0 {
 				continue
@@ -172,7 +226,7 @@ func lossyCalls(calls, echo []ToolCall) bool {
 			return true
 		case c.Arguments == "" && e.Arguments != "":
 			return true
-		case values(c.Arguments) > 1 && values(e.Arguments) == 1:
+		case c.Arguments != e.Arguments && values(c.Arguments) > 1 && values(e.Arguments) == 1:
 			return true // merged; arguments that are no JSON at all are the model's own
 		}
 	}

@@ -27,7 +27,8 @@ type node struct {
 	thread int
 
 	// Tool runs.
-	tool *ToolRun
+	tool    *ToolRun
+	claimed bool // a call that asked for it is known
 }
 
 // builder holds the state of one assembly.
@@ -35,30 +36,45 @@ type builder struct {
 	tree  tree
 	calls []*node
 	tools []*node
-	keys  map[*Message]uint64
+	table messageTable
+	hexed hexed
 }
 
 func newBuilder(spans []*Span) *builder {
-	b := &builder{tree: newTree(spans), keys: map[*Message]uint64{}}
-	for _, i := range b.tree.modelCalls() {
-		s := b.tree.spans[i]
-		n := &node{span: s, at: i, scope: b.tree.scopeOf(i), start: s.Start, call: s.Call}
+	b := &builder{tree: newTree(spans)}
+	calls := b.tree.modelCalls()
+	b.calls = make([]*node, 0, len(calls))
+	nodes := make([]node, len(b.tree.spans)) // one piece, most are used
+	for k, i := range calls {
+		s, n := b.tree.spans[i], &nodes[k]
+		*n = node{span: s, at: i, scope: b.tree.scopeOf(i), start: s.Start, call: s.Call}
 		if n.call == nil {
 			n.call = &Call{}
 		}
 		n.reply = n.call.Reply
 		b.calls = append(b.calls, n)
 	}
-	for i, s := range b.tree.spans {
-		if isTool(s) && !b.innerTool(i) {
-			tool := ToolRun{}
-			if s.Tool != nil {
-				tool = *s.Tool
-			}
-			b.tools = append(b.tools, &node{span: s, at: i, scope: b.tree.scopeOf(i), start: s.Start, tool: &tool})
-		}
-	}
+	nodes = nodes[len(calls):]
+	b.newTools(nodes)
 	return b
+}
+
+// newTools makes the tool runs out of a piece of nodes that is long enough.
+func (b *builder) newTools(nodes []node) {
+	runs := make([]ToolRun, 0, len(nodes))
+	b.tools = make([]*node, 0, len(nodes))
+	for i, s := range b.tree.spans {
+		if !isTool(s) || b.innerTool(i) {
+			continue
+		}
+		runs = append(runs, ToolRun{})
+		tool, n := &runs[len(runs)-1], &nodes[len(runs)-1]
+		if s.Tool != nil {
+			*tool = *s.Tool
+		}
+		*n = node{span: s, at: i, scope: b.tree.scopeOf(i), start: s.Start, tool: tool}
+		b.tools = append(b.tools, n)
+	}
 }
 
 // innerTool says whether a tool span is the inner witness of a tool run that
@@ -99,16 +115,6 @@ func (r *ToolRun) fill(o *ToolRun) {
 		r.Arguments = o.Arguments
 	}
 	fillPtr(&r.Result, o.Result)
-}
-
-// key is Message.Key, computed once per message.
-func (b *builder) key(m *Message) uint64 {
-	k, ok := b.keys[m]
-	if !ok {
-		k = m.Key()
-		b.keys[m] = k
-	}
-	return k
 }
 
 // ordered returns all steps in order: by effective start, causes first.

@@ -119,7 +119,7 @@ func (b *builder) judge(t *Trajectory, known []Reason) {
 		t.Reasons = appendReasons(t.Reasons, ReasonTruncated) // it ended in the middle of an answer
 	}
 	answered := 0
-	input, output := new(int64), new(int64)
+	input, output := total{known: true}, total{known: true}
 	tokens := TokensCaptured
 	if len(b.calls) > 0 && !slices.ContainsFunc(b.calls, func(n *node) bool { return !n.span.Gateway }) {
 		t.Source = SourceGateway
@@ -135,7 +135,8 @@ func (b *builder) judge(t *Trajectory, known []Reason) {
 		}
 		answered++
 		sameBundle = sameBundle && bundle == s.Model.Bundle
-		input, output = sum(input, s.Model.InputTokens), sum(output, s.Model.OutputTokens)
+		input.add(s.Model.InputTokens)
+		output.add(s.Model.OutputTokens)
 		switch {
 		case len(s.Model.TokenIDs) == 0:
 			tokens = TokensNone
@@ -149,7 +150,7 @@ func (b *builder) judge(t *Trajectory, known []Reason) {
 		t.Reasons = appendReasons(t.Reasons, ReasonNoModelCall)
 		t.Tokens = TokensNone
 	} else {
-		t.InputTokens, t.OutputTokens = input, output
+		t.InputTokens, t.OutputTokens = input.sum(), output.sum()
 		if sameBundle {
 			t.Bundle = bundle
 		}
@@ -177,12 +178,25 @@ func (s *Step) failed() bool {
 	return false
 }
 
-func sum(total, v *int64) *int64 {
-	if total == nil || v == nil {
+// total is a sum that is unknown once a part of it is.
+type total struct {
+	n     int64
+	known bool
+}
+
+func (t *total) add(v *int64) {
+	if v == nil {
+		t.known = false
+		return
+	}
+	t.n += *v
+}
+
+func (t *total) sum() *int64 {
+	if !t.known {
 		return nil
 	}
-	n := *total + *v
-	return &n
+	return &t.n
 }
 
 func appendReasons(list []Reason, more ...Reason) []Reason {

@@ -24,6 +24,19 @@ func (id SpanID) String() string {
 	return hex.EncodeToString(id[:])
 }
 
+// hexed keeps the text of the last trace id: most trajectories have one.
+type hexed struct {
+	id   TraceID
+	text string
+}
+
+func (h *hexed) trace(id TraceID) string {
+	if h.text == "" || h.id != id {
+		h.id, h.text = id, id.String()
+	}
+	return h.text
+}
+
 // Role says what a span is to a trajectory.
 type Role uint8
 

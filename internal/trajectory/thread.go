@@ -2,6 +2,7 @@ package trajectory
 
 import (
 	"hash/maphash"
+	"slices"
 	"strings"
 )
 
@@ -67,6 +68,10 @@ func turns(prompt []*Message) []*Message {
 	}
 	if n == len(prompt) {
 		return prompt
+	}
+	head := len(prompt) - n
+	if !slices.ContainsFunc(prompt[head:], instruction) {
+		return prompt[head:] // they all stand in front
 	}
 	out := make([]*Message, 0, n)
 	for _, m := range prompt {
@@ -141,10 +146,8 @@ func echoes(reply []*Message, rest []*Message) Fit {
 	}
 	text, calls := flatten(reply)
 	etext, ecalls := flatten(echo)
-	if ids := callIDs(calls); len(ids) > 0 {
-		if eids := callIDs(ecalls); len(eids) > 0 {
-			return sharedID(ids, eids)
-		}
+	if slices.ContainsFunc(calls, hasID) && slices.ContainsFunc(ecalls, hasID) {
+		return sharedID(calls, ecalls)
 	}
 	switch {
 	case text == "" && len(calls) == 0:
@@ -191,21 +194,13 @@ func flatten(ms []*Message) (text string, calls []ToolCall) {
 	return text, calls
 }
 
-func callIDs(calls []ToolCall) []string {
-	var ids []string
-	for _, c := range calls {
-		if c.ID != "" {
-			ids = append(ids, c.ID)
-		}
-	}
-	return ids
-}
+func hasID(c ToolCall) bool { return c.ID != "" }
 
 // sharedID compares ids; a merged id contains the ids it was merged from.
-func sharedID(ids, echo []string) Fit {
-	for _, e := range echo {
-		for _, id := range ids {
-			if strings.Contains(id, e) {
+func sharedID(calls, echo []ToolCall) Fit {
+	for i := range echo {
+		for k := range calls {
+			if echo[i].ID != "" && calls[k].ID != "" && strings.Contains(calls[k].ID, echo[i].ID) {
 				return FitSure
 			}
 		}

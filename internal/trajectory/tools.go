@@ -1,6 +1,7 @@
 package trajectory
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -8,21 +9,15 @@ import (
 // results that the next call shows. A result without a span becomes a tool run
 // without a span.
 func (b *builder) matchTools() {
-	free := map[string][]*node{} // call id → runs
-	for _, t := range b.tools {
-		if t.tool.CallID != "" {
-			free[t.tool.CallID] = append(free[t.tool.CallID], t)
-		}
-	}
-	claimed := map[*node]bool{}
+	runs := b.runsByID()
 	for _, n := range b.calls {
 		_, calls := flatten(n.reply)
 		results := shownResults(n, calls)
 		for i := range calls {
 			c := &calls[i]
-			run := take(free, claimed, c.ID)
+			run := b.take(runs, c.ID)
 			if run == nil {
-				run = b.search(n, c, claimed)
+				run = b.search(n, c)
 			}
 			if run == nil && results[i] == nil {
 				continue // asked for; nothing says that it ran
@@ -31,7 +26,7 @@ func (b *builder) matchTools() {
 				run = &node{at: -1, scope: n.scope, start: n.start, tool: &ToolRun{Name: c.Name}}
 				b.tools = append(b.tools, run)
 			}
-			claimed[run] = true
+			run.claimed = true
 			run.parent = n
 			run.adopt(c, results[i])
 			run.after(n)
@@ -41,6 +36,38 @@ func (b *builder) matchTools() {
 		}
 	}
 	b.settle()
+}
+
+// runsByID is nil for a few runs, which are searched.
+func (b *builder) runsByID() map[string][]*node {
+	if len(b.tools) <= few {
+		return nil
+	}
+	runs := map[string][]*node{}
+	for _, t := range b.tools {
+		if t.tool.CallID != "" {
+			runs[t.tool.CallID] = append(runs[t.tool.CallID], t)
+		}
+	}
+	return runs
+}
+
+// take is the first run with the id of a call that nothing is known to have
+// asked for.
+func (b *builder) take(runs map[string][]*node, id string) *node {
+	if id == "" {
+		return nil
+	}
+	list := b.tools
+	if runs != nil {
+		list = runs[id]
+	}
+	for _, t := range list {
+		if !t.claimed && t.tool.CallID == id && t.span != nil {
+			return t
+		}
+	}
+	return nil
 }
 
 // adopt fills a run with what the call that asked for it and the prompt that
@@ -56,11 +83,10 @@ func (r *node) adopt(c *ToolCall, result *Message) {
 		r.tool.Name = c.Name
 	}
 	if result != nil && (result.Text != "" || result.Parts != "") {
-		text := result.Text
-		if text == "" {
-			text = result.Parts
+		r.tool.Result = &result.Text
+		if result.Text == "" {
+			r.tool.Result = &result.Parts
 		}
-		r.tool.Result = &text
 	}
 }
 
@@ -90,57 +116,45 @@ func (b *builder) settle() {
 // shownResults returns for each tool call of n the message that answers it in
 // the next call's prompt: by id, else by order. nil = not shown.
 func shownResults(n *node, calls []ToolCall) []*Message {
+	if len(calls) == 0 {
+		return nil
+	}
 	out := make([]*Message, len(calls))
-	if n.next == nil || len(calls) == 0 || len(n.turns) == 0 {
+	if n.next == nil || len(n.turns) == 0 {
 		return out
 	}
 	rest := n.next.turns[len(n.turns):]
 	rest = rest[len(leading(rest)):]
-	var inOrder []*Message
-	for _, m := range rest {
-		if m.Role != RoleTool {
-			break
-		}
-		inOrder = append(inOrder, m)
+	shown := 0
+	for shown < len(rest) && rest[shown].Role == RoleTool {
+		shown++
 	}
-	used := map[*Message]bool{}
+	rest = rest[:shown]
 	for i := range calls {
-		for _, m := range inOrder {
-			if m.ToolCallID != "" && m.ToolCallID == calls[i].ID && !used[m] {
-				out[i], used[m] = m, true
+		for _, m := range rest {
+			if m.ToolCallID != "" && m.ToolCallID == calls[i].ID && !slices.Contains(out, m) {
+				out[i] = m
 				break
 			}
 		}
 	}
 	for i := range calls {
-		for _, m := range inOrder {
-			if out[i] == nil && !used[m] && (m.ToolCallID == "" || calls[i].ID == "") && (m.Name == "" || sameName(m.Name, calls[i].Name)) {
-				out[i], used[m] = m, true
+		for _, m := range rest {
+			if out[i] == nil && (m.ToolCallID == "" || calls[i].ID == "") && (m.Name == "" || sameName(m.Name, calls[i].Name)) && !slices.Contains(out, m) {
+				out[i] = m
 			}
 		}
 	}
 	return out
 }
 
-func take(free map[string][]*node, claimed map[*node]bool, id string) *node {
-	if id == "" {
-		return nil
-	}
-	for _, n := range free[id] {
-		if !claimed[n] {
-			return n
-		}
-	}
-	return nil
-}
-
 // search finds the run of a call by name and arguments, then by name where the
 // span shows no arguments; the earliest that started after the call.
-func (b *builder) search(n *node, c *ToolCall, claimed map[*node]bool) *node {
+func (b *builder) search(n *node, c *ToolCall) *node {
 	var best *node
 	bestExact := false
 	for _, t := range b.tools {
-		if claimed[t] || t.span == nil || t.start < n.start || !sameName(t.tool.Name, c.Name) {
+		if t.claimed || t.span == nil || t.start < n.start || !sameName(t.tool.Name, c.Name) {
 			continue
 		}
 		if t.tool.CallID != "" && c.ID != "" && t.tool.CallID == c.ID {

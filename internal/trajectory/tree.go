@@ -18,31 +18,66 @@ type spanKey struct {
 
 // newTree drops span ids that are known already and orders the rest by start.
 func newTree(in []*Span) tree {
-	t := tree{spans: make([]*Span, 0, len(in))}
-	index := make(map[spanKey]int, len(in))
+	t := tree{spans: make([]*Span, 0, len(in)), parent: make([]int, len(in))}
+	index := newSpanIndex(len(in))
 	for _, s := range in {
 		key := spanKey{s.TraceID, s.SpanID}
-		if _, known := index[key]; known && s.SpanID != (SpanID{}) {
+		if s.SpanID != (SpanID{}) && index.at(t.spans, key) >= 0 {
 			continue
 		}
-		index[key] = 0
 		t.spans = append(t.spans, s)
+		index.put(key, len(t.spans)-1)
 	}
 	slices.SortStableFunc(t.spans, func(a, b *Span) int {
 		return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(b.End, a.End), slices.Compare(a.SpanID[:], b.SpanID[:]))
 	})
 	for i, s := range t.spans {
-		index[spanKey{s.TraceID, s.SpanID}] = i
+		index.put(spanKey{s.TraceID, s.SpanID}, i)
 	}
-	t.parent = make([]int, len(t.spans))
+	t.parent = t.parent[:len(t.spans)]
 	for i, s := range t.spans {
 		t.parent[i] = -1
-		if p, ok := index[spanKey{s.TraceID, s.ParentID}]; ok && s.ParentID != (SpanID{}) && p != i {
+		if s.ParentID == (SpanID{}) {
+			continue
+		}
+		if p := index.at(t.spans, spanKey{s.TraceID, s.ParentID}); p != i {
 			t.parent[i] = p
 		}
 	}
 	t.cutCycles()
 	return t
+}
+
+// spanIndex finds spans by id. It is nil for a few, which are searched.
+type spanIndex map[spanKey]int
+
+func newSpanIndex(n int) spanIndex {
+	if n <= few {
+		return nil
+	}
+	return make(spanIndex, n)
+}
+
+func (x spanIndex) put(key spanKey, i int) {
+	if x != nil {
+		x[key] = i
+	}
+}
+
+// at is the index of a span, of the last one with that id; -1 for none.
+func (x spanIndex) at(spans []*Span, key spanKey) int {
+	if x != nil {
+		if i, ok := x[key]; ok {
+			return i
+		}
+		return -1
+	}
+	for i := len(spans) - 1; i >= 0; i-- {
+		if spans[i].SpanID == key.span && spans[i].TraceID == key.trace {
+			return i
+		}
+	}
+	return -1
 }
 
 // cutCycles makes every walk to a root end: bad data can name itself as its
@@ -117,14 +152,15 @@ func (t *tree) root() int {
 // missingParents counts spans whose parent should be here and is not. One
 // missing parent above everything is a caller in another process, not a loss.
 func (t *tree) missingParents() int {
-	missing, roots := map[spanKey]bool{}, 0
+	var missing []spanKey
+	roots := 0
 	for i, s := range t.spans {
 		switch {
 		case t.parent[i] >= 0:
 		case s.ParentID == (SpanID{}):
 			roots++
 		case !s.Remote:
-			missing[spanKey{s.TraceID, s.ParentID}] = true
+			missing = appendNew(missing, spanKey{s.TraceID, s.ParentID})
 		}
 	}
 	if roots == 0 && len(missing) == 1 {

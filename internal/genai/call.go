@@ -122,8 +122,7 @@ func (d *Decoder) reply(s *trajectory.Span, c *trajectory.Call) {
 	}
 	if len(c.Reply) == 0 && missing == "" && strings.HasPrefix(r.text(fValueOut), "{") {
 		if m := gjson.Get(r.text(fValueOut), "choices.0.message"); m.IsObject() {
-			ms, _ := openAIMessage(d, m.Raw)
-			c.Reply = speaking(ms)
+			c.Reply = speaking(openAIMessage(d, &scanner{s: m.Raw}))
 		}
 	}
 	for _, m := range c.Reply {
@@ -271,8 +270,8 @@ func (r *reader) tool(span string) *trajectory.ToolRun {
 		t.Arguments = ""
 	}
 	for _, f := range []field{fToolResult, fValueOut} {
-		if v := r.text(f); r.has(f) && !redacted(v) && t.Result == nil {
-			t.Result = &v
+		if r.has(f) && t.Result == nil && !redacted(r.text(f)) {
+			t.Result = new(r.text(f))
 		}
 	}
 	return t

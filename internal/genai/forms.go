@@ -9,28 +9,27 @@ import (
 // readPart reads one part of a message. What is no members has no members.
 type readPart func(dr *draft, p members, raw string)
 
-// message reads the members of one message. An array of the given name is read
-// part by part on the way.
-func (d *Decoder) message(raw, list string, read readPart) (dr *draft, o members, ok bool) {
+// message reads the members of the message that stands next. An array of the
+// given name is read part by part on the way.
+func (d *Decoder) message(c *scanner, list string, read readPart) (dr *draft, o members) {
 	dr = d.draft()
-	c := scanner{s: raw}
 	if c.peek() != '{' {
 		c.value()
-		return dr, nil, c.done()
+		return dr, nil
 	}
 	o = d.r.members[:0]
 	for more := c.enter('{'); more; more = c.next('}') {
 		name := c.key()
-		from := c.i
 		if read == nil || name != list || c.peek() != '[' {
 			o = append(o, member{name, c.value()})
 			continue
 		}
-		d.list(&c, dr, read)
-		o = append(o, member{name, token{raw: strings.TrimSpace(raw[from:c.i])}})
+		from := c.i
+		d.list(c, dr, read)
+		o = append(o, member{name, token{raw: c.s[from:c.i]}})
 	}
 	d.r.members = o
-	return dr, o, c.done()
+	return dr, o
 }
 
 // list reads an array of parts.
@@ -52,14 +51,11 @@ func (d *Decoder) list(c *scanner, dr *draft, read readPart) {
 
 // semconvMessage reads {role, parts:[…], name?}. Emitters also write content
 // and tool_calls in OpenAI's form beside or instead of parts.
-func semconvMessage(d *Decoder, raw string) ([]*trajectory.Message, bool) {
-	dr, o, ok := d.message(raw, "parts", semconvPart)
-	if !ok {
-		return nil, false
-	}
+func semconvMessage(d *Decoder, c *scanner) []*trajectory.Message {
+	dr, o := d.message(c, "parts", semconvPart)
 	parts := o.get("parts")
 	if !parts.exists() {
-		return d.openAI(o), true
+		return d.openAI(o)
 	}
 	if parts.raw[0] != '[' {
 		semconvPart(dr, parse(parts.raw), parts.raw)
@@ -67,7 +63,7 @@ func semconvMessage(d *Decoder, raw string) ([]*trajectory.Message, bool) {
 	dr.role(o.get("role"))
 	dr.m.Name, dr.m.ToolCallID = d.memo.name(o.get("name").view()), d.memo.texts.read(o.get("tool_call_id"))
 	openAICalls(dr, o.get("tool_calls"))
-	return dr.done(), true
+	return dr.done()
 }
 
 func semconvPart(d *draft, p members, raw string) {
@@ -117,12 +113,9 @@ func (d *draft) firstText(p members, names ...string) string {
 // openAIMessage reads OpenAI's chat form: content as text or as a list of
 // parts, tool_calls, tool_call_id; Anthropic's tool_use and tool_result blocks
 // are read too.
-func openAIMessage(d *Decoder, raw string) ([]*trajectory.Message, bool) {
-	_, o, ok := d.message(raw, "", nil)
-	if !ok {
-		return nil, false
-	}
-	return d.openAI(o), true
+func openAIMessage(d *Decoder, c *scanner) []*trajectory.Message {
+	_, o := d.message(c, "", nil)
+	return d.openAI(o)
 }
 
 func (d *Decoder) openAI(o members) []*trajectory.Message {
@@ -197,16 +190,13 @@ func openAICalls(d *draft, calls token) {
 
 // vercelMessage reads the AI SDK's prompt form: content as text or as a list
 // of parts with dashed type names.
-func vercelMessage(d *Decoder, raw string) ([]*trajectory.Message, bool) {
-	dr, o, ok := d.message(raw, "content", vercelPart)
-	if !ok {
-		return nil, false
-	}
+func vercelMessage(d *Decoder, c *scanner) []*trajectory.Message {
+	dr, o := d.message(c, "content", vercelPart)
 	dr.role(o.get("role"))
 	if content := o.get("content"); !strings.HasPrefix(content.raw, "[") {
 		dr.addText(dr.value(content))
 	}
-	return dr.done(), true
+	return dr.done()
 }
 
 func vercelPart(d *draft, p members, raw string) {

@@ -13,7 +13,8 @@ import (
 // bytes of an earlier one are parsed from there on only, other messages are
 // looked up by their raw text.
 type memo struct {
-	known map[uint64]parsed // by hash of the raw text or of the message
+	known []parsed          // a few, which are searched
+	more  map[uint64]parsed // by hash: all of them, once there are many
 	last  []prompt          // the most recent prompts, newest last
 	match int               // index in last that extends found, -1 = none
 	held  int               // bytes of text kept
@@ -24,11 +25,13 @@ type memo struct {
 	texts texts
 	names []string // of tools, mostly: few, and repeated
 	slab  []trajectory.Message
+	ones  []*trajectory.Message
 }
 
 // parsed is what became of a raw text.
 type parsed struct {
-	size     int // of the raw text: two that are not the same differ in hash or size
+	hash     uint64 // of the raw text or of the message
+	size     int    // of the raw text: two that are not the same differ in hash or size
 	messages []*trajectory.Message
 }
 
@@ -73,6 +76,9 @@ func (m *memo) remember(raw string, messages []*trajectory.Message) {
 		copy(m.last, m.last[1:])
 		m.last = m.last[:threads-1]
 	}
+	if m.last == nil {
+		m.last = make([]prompt, 0, threads)
+	}
 	m.last = append(m.last, prompt{raw, messages})
 	m.held += len(raw)
 }
@@ -80,32 +86,60 @@ func (m *memo) remember(raw string, messages []*trajectory.Message) {
 // seed is fixed for the life of the process: hashes never leave it.
 var seed = maphash.MakeSeed()
 
+// few texts are searched one by one, more by a map.
+const few = 24
+
+func (m *memo) empty() bool { return len(m.known) == 0 }
+
+func (m *memo) find(hash uint64) (parsed, bool) {
+	if m.more != nil {
+		p, ok := m.more[hash]
+		return p, ok
+	}
+	for i := range m.known {
+		if m.known[i].hash == hash {
+			return m.known[i], true
+		}
+	}
+	return parsed{}, false
+}
+
+func (m *memo) keep(p parsed) {
+	if m.more == nil && len(m.known) < few {
+		if m.known == nil {
+			m.known = make([]parsed, 0, few/2)
+		}
+		m.known = append(m.known, p)
+		return
+	}
+	if m.more == nil {
+		m.more = make(map[uint64]parsed, 2*few)
+		for _, k := range slices.Backward(m.known) { // the first counts
+			m.more[k.hash] = k
+		}
+	}
+	m.more[p.hash] = p
+}
+
 // get and put look messages up by raw text.
 func (m *memo) get(raw string) ([]*trajectory.Message, bool) {
-	p, ok := m.known[maphash.String(seed, raw)]
+	p, ok := m.find(maphash.String(seed, raw))
 	return p.messages, ok && p.size == len(raw)
 }
 
 func (m *memo) put(raw string, ms []*trajectory.Message) {
-	m.keep(maphash.String(seed, raw), parsed{len(raw), ms})
+	m.keep(parsed{maphash.String(seed, raw), len(raw), ms})
 	m.held += len(raw)
-}
-
-func (m *memo) keep(hash uint64, p parsed) {
-	if m.known == nil {
-		m.known = map[uint64]parsed{}
-	}
-	m.known[hash] = p
 }
 
 // shared returns the message that says the same as x, a new one the first time.
 func (m *memo) shared(x *trajectory.Message) *trajectory.Message {
 	h := hashOf(x)
-	if p := m.known[h]; p.size < 0 && same(p.messages[0], x) {
+	if p, ok := m.find(h); ok && p.size < 0 && same(p.messages[0], x) {
 		return p.messages[0]
 	}
 	out := m.message(x)
-	m.keep(h, parsed{-1, []*trajectory.Message{out}}) // raw texts have a size
+	m.keep(parsed{h, -1, m.one(out)}) // raw texts have a size
 	m.held += sizeOf(x)
 	return out
 }
@@ -139,10 +173,20 @@ func sizeOf(x *trajectory.Message) int {
 // message keeps a copy of x. Messages of a trajectory live and go together.
 func (m *memo) message(x *trajectory.Message) *trajectory.Message {
 	if len(m.slab) == cap(m.slab) {
-		m.slab = make([]trajectory.Message, 0, min(max(4, 2*cap(m.slab)), 32))
+		m.slab = make([]trajectory.Message, 0, 8)
 	}
 	m.slab = append(m.slab, *x)
 	return &m.slab[len(m.slab)-1]
+}
+
+// one is a list of one message.
+func (m *memo) one(x *trajectory.Message) []*trajectory.Message {
+	if len(m.ones) == cap(m.ones) {
+		m.ones = make([]*trajectory.Message, 0, 16)
+	}
+	n := len(m.ones)
+	m.ones = append(m.ones, x)
+	return m.ones[n : n+1 : n+1]
 }
 
 // name gives equal names one string.

@@ -7,10 +7,10 @@ import (
 	"github.com/tracegrad/tracegrad/internal/trajectory"
 )
 
-// readMessage turns one JSON message into messages: one element may hold the
-// results of several tools, which are messages of their own. ok is false when
-// the text is not JSON.
-type readMessage func(d *Decoder, raw string) (ms []*trajectory.Message, ok bool)
+// readMessage turns the JSON message that stands next into messages: one
+// element may hold the results of several tools, which are messages of their
+// own.
+type readMessage func(d *Decoder, c *scanner) []*trajectory.Message
 
 // messages parses a JSON array of messages. Elements that were seen before
 // are not parsed again. A value that is not a JSON array of messages is
@@ -28,21 +28,20 @@ func (d *Decoder) messages(raw string, read readMessage) ([]*trajectory.Message,
 	}
 	known, at := d.memo.extends(raw)
 	out := append(make([]*trajectory.Message, 0, len(known)+4), known...)
-	for at < len(raw)-1 {
-		element, next := splitElement(raw, at)
-		if element == "" {
-			return nil, trajectory.ReasonTruncated
+	// What comes after a history that is known is new.
+	fresh := len(known) > 0 || d.memo.empty()
+	c := &d.r.scan
+	*c = scanner{s: raw, i: at}
+	for c.peek() != 0 && c.i < len(raw)-1 {
+		out = append(out, d.element(c, read, fresh)...)
+		if c.peek() == ',' {
+			c.i++
+		} else if c.i != len(raw)-1 {
+			c.fail()
 		}
-		ms, seen := d.memo.get(element)
-		if !seen {
-			var ok bool
-			if ms, ok = read(d, element); !ok {
-				return nil, trajectory.ReasonTruncated
-			}
-			d.memo.put(element, ms)
-		}
-		out = append(out, ms...)
-		at = next
+	}
+	if c.bad {
+		return nil, trajectory.ReasonTruncated
 	}
 	d.memo.remember(raw, out)
 	if hidden(out) {
@@ -51,30 +50,49 @@ func (d *Decoder) messages(raw string, read readMessage) ([]*trajectory.Message,
 	return out, ""
 }
 
-// splitElement returns the element of a JSON array that begins at from and the
-// offset after the comma that follows it. "" when the array is broken.
-func splitElement(raw string, from int) (string, int) {
+// element reads the message that stands next, or passes over it where it is
+// known.
+func (d *Decoder) element(c *scanner, read readMessage, fresh bool) []*trajectory.Message {
+	from := c.i
+	if !fresh {
+		raw := element(c.s, from)
+		if ms, ok := d.memo.get(raw); ok {
+			c.i += len(raw)
+			return ms
+		}
+	}
+	ms := read(d, c)
+	if c.bad {
+		return nil
+	}
+	d.memo.put(c.s[from:c.i], ms)
+	return ms
+}
+
+// element is the element of a JSON array that begins at from, "" when the array
+// is broken. It is not checked.
+func element(raw string, from int) string {
 	depth := 0
 	for i := from; i < len(raw); i++ {
 		switch raw[i] {
 		case '"':
 			if i = stringEnd(raw, i+1); i < 0 {
-				return "", len(raw)
+				return ""
 			}
 		case '{', '[':
 			depth++
 		case '}', ']':
 			if depth == 0 {
-				return strings.TrimSpace(raw[from:i]), len(raw)
+				return strings.TrimRight(raw[from:i], " \t\r\n")
 			}
 			depth--
 		case ',':
 			if depth == 0 {
-				return strings.TrimSpace(raw[from:i]), i + 1
+				return strings.TrimRight(raw[from:i], " \t\r\n")
 			}
 		}
 	}
-	return "", len(raw)
+	return ""
 }
 
 // stringEnd is the offset of the quote that closes a JSON string whose content
@@ -112,9 +130,12 @@ func unquoted(raw string) string {
 // redacted says whether a text is a placeholder for content that an
 // instrumentation was told not to show.
 func redacted(s string) bool {
+	if len(s) >= 32 {
+		return false
+	}
 	switch strings.Trim(s, `"[]<>{}_* `) {
 	case "REDACTED", "redacted", "Redacted", "not serializable", "N/A":
-		return len(s) < 32
+		return true
 	}
 	return s == "{}"
 }

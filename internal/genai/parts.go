@@ -81,6 +81,9 @@ func (d *draft) done() []*trajectory.Message {
 	if !says(&d.m) && (d.m.Role == trajectory.RoleAssistant || len(d.results) > 0) {
 		return d.results
 	}
+	if len(d.results) == 0 {
+		return d.memo.one(d.memo.message(&d.m))
+	}
 	return append(d.results, d.memo.message(&d.m))
 }
 
@@ -139,5 +142,9 @@ func (d *draft) addCall(id, name token, arguments string) {
 
 func (d *draft) addResult(id, name token, text string) {
 	m := trajectory.Message{Role: trajectory.RoleTool, Text: text, ToolCallID: d.text(id), Name: d.memo.name(name.asText())}
-	d.results = append(d.results, d.memo.message(&m))
+	if x := d.memo.message(&m); d.results == nil {
+		d.results = d.memo.one(x)
+	} else {
+		d.results = append(d.results, x)
+	}
 }

@@ -112,17 +112,21 @@ func buildNames() map[string]entry {
 type reader struct {
 	values [numFields]pcommon.Value
 	ranks  [numFields]uint16 // 0 = not set
+	filled []field           // those that are set
 	spoken [8]bool           // dialects whose marker was seen
 	flat   flat              // flattened message attributes
 	marked bool
 
-	draft          draft   // the message that is being read
+	scan           scanner // of the messages that are being read
+	draft          draft   // the one that is being read
 	members, inner members // of it and of its part
 }
 
 func (r *reader) reset() {
-	r.ranks = [numFields]uint16{}
-	r.values = [numFields]pcommon.Value{} // a pooled reader must not hold spans
+	for _, f := range r.filled {
+		r.ranks[f], r.values[f] = 0, pcommon.Value{} // a pooled reader must not hold spans
+	}
+	r.filled = r.filled[:0]
 	r.spoken = [8]bool{}
 	r.flat.reset()
 	r.marked = false
@@ -143,7 +147,11 @@ func (r *reader) take(k string, v pcommon.Value) {
 	if e.marker {
 		r.spoken[e.dialect] = true
 	}
-	if have := r.ranks[e.field]; have == 0 || e.rank < have {
+	have := r.ranks[e.field]
+	if have == 0 {
+		r.filled = append(r.filled, e.field)
+	}
+	if have == 0 || e.rank < have {
 		r.ranks[e.field], r.values[e.field] = e.rank, v
 	}
 }

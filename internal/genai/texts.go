@@ -4,15 +4,10 @@ import "strings"
 
 // texts keeps texts close together: a few blocks instead of many small strings
 // are cheaper to allocate and to walk. A block lives as long as any text in it.
-type texts struct {
-	block strings.Builder
-	size  int // of the block
-}
+type texts struct{ block strings.Builder }
 
-const (
-	firstBlock = 1 << 10
-	lastBlock  = 8 << 10
-)
+// blockSize is small: what is left of the last block is lost.
+const blockSize = 2 << 10
 
 // keep returns a copy of s.
 func (t *texts) keep(s string) string {
@@ -40,9 +35,8 @@ func (t *texts) read(v token) string {
 // room makes sure that n bytes fit into the block and returns where they begin.
 func (t *texts) room(n int) int {
 	if t.block.Cap()-t.block.Len() < n {
-		t.size = min(max(firstBlock, 2*t.size), lastBlock)
 		t.block = strings.Builder{} // texts in the old one stay
-		t.block.Grow(max(n, t.size))
+		t.block.Grow(max(n, blockSize))
 	}
 	return t.block.Len()
 }

@@ -12,8 +12,9 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 	"github.com/stretchr/testify/require"
-	"github.com/tracegrad/tracegrad/internal/trajectory"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/tracegrad/tracegrad/internal/trajectory"
 )
 
 var update = flag.Bool("update", false, "rewrite the expected parts of testdata and docs")

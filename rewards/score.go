@@ -8,6 +8,7 @@ import (
 
 	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/vm"
+
 	"github.com/tracegrad/tracegrad/internal/trajectory"
 )
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/expr-lang/expr/vm"
+
 	"github.com/tracegrad/tracegrad/internal/trajectory"
 )
 

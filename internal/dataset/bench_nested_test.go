@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -158,7 +159,7 @@ func nestedWriter() *parquet.GenericWriter[nestedRow] {
 func nestedBodies(row reflect.Type, prefix []string) (paths [][]string) {
 	for f := range row.Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("parquet"), ",")
-		path := append(prefix[:len(prefix):len(prefix)], name)
+		path := slices.Concat(prefix, []string{name})
 		kind := f.Type
 		if kind.Kind() == reflect.Slice {
 			path, kind = append(path, "list", "element"), kind.Elem()

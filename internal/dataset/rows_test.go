@@ -150,7 +150,8 @@ func TestFactsOfATrajectoryNameIt(t *testing.T) {
 
 func TestFactIDTellsFactsApart(t *testing.T) {
 	base := trajectory.Fact{Name: "solved", Value: ptr(0.0), Label: "no", ObservedAt: 5, TraceID: "t"}
-	assert.Equal(t, dataset.FactID(base), dataset.FactID(base))
+	again := base
+	assert.Equal(t, dataset.FactID(base), dataset.FactID(again))
 	assert.Len(t, dataset.FactID(base), 32)
 	seen := map[string]bool{dataset.FactID(base): true}
 	for _, change := range []func(*trajectory.Fact){

@@ -262,7 +262,7 @@ func TestRowGroupsAreCut(t *testing.T) {
 	assert.Greater(t, rowGroups(t, root, dataset.TableTrajectories), 1)
 	got, err := dataset.Trajectories(readSet(t, root))
 	require.NoError(t, err)
-	require.Equal(t, len(want), len(got))
+	require.Len(t, got, len(want))
 	assert.Equal(t, want[599], got[599])
 }
 

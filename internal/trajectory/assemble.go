@@ -83,9 +83,7 @@ func (b *builder) describe(t *Trajectory, nodes []*node) {
 				attributes[k] = v
 			}
 		}
-		for _, f := range s.Facts {
-			t.Facts = append(t.Facts, f)
-		}
+		t.Facts = append(t.Facts, s.Facts...)
 		if t.StartedAt == 0 || s.Start/1000 < t.StartedAt {
 			t.StartedAt = s.Start / 1000
 		}

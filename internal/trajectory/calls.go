@@ -13,7 +13,7 @@ import (
 // frameworks hang those below the model span.
 func (t *tree) modelCalls() []int {
 	var inner map[int][]int // wrapper → the calls inside it
-	wrapper := func(s *Span) bool { return isModel(s) }
+	wrapper := isModel
 	stop := func(s *Span) bool { return isTool(s) || isAgent(s) }
 	for i, s := range t.spans {
 		if isModel(s) {

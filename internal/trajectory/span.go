@@ -2,11 +2,11 @@ package trajectory
 
 import "encoding/hex"
 
-// TraceID and SpanID are OTel's ids; the zero value is "none".
-type (
-	TraceID [16]byte
-	SpanID  [8]byte
-)
+// TraceID is OTel's trace id; the zero value is "none".
+type TraceID [16]byte
+
+// SpanID is OTel's span id; the zero value is "none".
+type SpanID [8]byte
 
 // String is lower-case hex, "" for the zero id.
 func (id TraceID) String() string {

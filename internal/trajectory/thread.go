@@ -35,7 +35,7 @@ func mix(h, next uint64) uint64 {
 
 // hashCompact hashes JSON text without the white space between its tokens.
 func hashCompact(s string) uint64 {
-	if strings.IndexAny(s, " \n\t\r") < 0 {
+	if !strings.ContainsAny(s, " \n\t\r") {
 		return hashText(s)
 	}
 	b := make([]byte, 0, len(s))

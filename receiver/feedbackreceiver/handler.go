@@ -68,7 +68,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer func() { <-h.slots }()
 	default:
 		w.Header().Set("Retry-After", "1")
-		h.fail(w, r.Context(), http.StatusTooManyRequests, reasonTooManyRequests, "too many requests at once: send it again later")
+		h.fail(r.Context(), w, http.StatusTooManyRequests, reasonTooManyRequests, "too many requests at once: send it again later")
 		return
 	}
 	body, ok := h.read(w, r)
@@ -77,11 +77,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	items, problems, err := parse(body, h.now())
 	if err != nil {
-		h.fail(w, r.Context(), http.StatusBadRequest, reasonNotJSON, err.Error())
+		h.fail(r.Context(), w, http.StatusBadRequest, reasonNotJSON, err.Error())
 		return
 	}
 	h.count(r.Context(), reasonInvalid, len(problems))
-	if len(items) > 0 && !h.consume(w, r.Context(), items) {
+	if len(items) > 0 && !h.consume(r.Context(), w, items) {
 		return
 	}
 	respond(w, len(items), problems)
@@ -92,23 +92,23 @@ func (h *handler) read(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 	ctx := r.Context()
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
-		h.fail(w, ctx, http.StatusMethodNotAllowed, reasonMethod, "use POST "+path)
+		h.fail(ctx, w, http.StatusMethodNotAllowed, reasonMethod, "use POST "+path)
 		return nil, false
 	}
 	// other types can be sent by any web page that this machine's browser shows
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
-		h.fail(w, ctx, http.StatusUnsupportedMediaType, reasonContentType, "set the header Content-Type: application/json")
+		h.fail(ctx, w, http.StatusUnsupportedMediaType, reasonContentType, "set the header Content-Type: application/json")
 		return nil, false
 	}
 	body, err := io.ReadAll(r.Body)
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		h.fail(w, ctx, http.StatusRequestEntityTooLarge, reasonTooLarge,
+		h.fail(ctx, w, http.StatusRequestEntityTooLarge, reasonTooLarge,
 			fmt.Sprintf("the body has more than %d bytes: send fewer items at once, or raise max_request_body_size", h.maxBody))
 		return nil, false
 	case err != nil:
-		h.fail(w, ctx, http.StatusBadRequest, reasonUnreadable, "read the body: "+err.Error())
+		h.fail(ctx, w, http.StatusBadRequest, reasonUnreadable, "read the body: "+err.Error())
 		return nil, false
 	}
 	return body, true
@@ -116,7 +116,7 @@ func (h *handler) read(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 
 // consume hands the items on; false if the pipeline did not take them and the
 // request is answered.
-func (h *handler) consume(w http.ResponseWriter, reqCtx context.Context, items []feedback) bool {
+func (h *handler) consume(reqCtx context.Context, w http.ResponseWriter, items []feedback) bool {
 	ctx := h.report.StartLogsOp(reqCtx)
 	err := h.next.ConsumeLogs(ctx, records(items, h.now()))
 	h.report.EndLogsOp(ctx, "json", len(items), err)
@@ -144,13 +144,13 @@ func (h *handler) notFound(w http.ResponseWriter, _ *http.Request) {
 // and decompression. The reasons may tell an attacker something and stay out.
 func (h *handler) refuse(w http.ResponseWriter, r *http.Request, message string, status int) {
 	if status == http.StatusUnauthorized {
-		h.fail(w, r.Context(), status, reasonUnauthenticated, "not authenticated")
+		h.fail(r.Context(), w, status, reasonUnauthenticated, "not authenticated")
 		return
 	}
-	h.fail(w, r.Context(), status, reasonEncoding, message)
+	h.fail(r.Context(), w, status, reasonEncoding, message)
 }
 
-func (h *handler) fail(w http.ResponseWriter, ctx context.Context, status int, reason string, message string) {
+func (h *handler) fail(ctx context.Context, w http.ResponseWriter, status int, reason string, message string) {
 	h.count(ctx, reason, 1)
 	write(w, status, answer{Error: message})
 }

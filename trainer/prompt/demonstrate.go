@@ -53,7 +53,7 @@ func Demonstrate(s *Sample, t *trajectory.Trajectory) (Demonstration, bool) {
 		return Demonstration{}, false
 	}
 	d := Demonstration{ID: s.ID, Tenant: s.Tenant, Input: Redact(t.Input), Output: Redact(t.Output)}
-	if task := Label(s.Group); !hash.MatchString(task) {
+	if task := Label(s.Group); readable(task) {
 		d.Task = task
 	}
 	ok := d.Input != "" && d.Output != "" && len(d.Input)+len(d.Output) <= maxDemonstration

@@ -3,6 +3,7 @@ package prompt
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -35,6 +36,15 @@ func (f Feature) Key() string {
 		return string(f.Kind)
 	}
 	return string(f.Kind) + ":" + f.Name
+}
+
+// subject is what a feature is about. Of features with one subject only one
+// can be asked for or advised against.
+func (f Feature) subject() string {
+	if f.Kind == ToolFirst {
+		f.Kind = CallsTool
+	}
+	return f.Key()
 }
 
 // Sample is one trajectory of one group with what it got.
@@ -121,14 +131,22 @@ func (f Feature) Of(s *Sample, n *Norms) (has, applies bool) {
 	panic(fmt.Sprintf("internal error: feature kind %q", f.Kind))
 }
 
-// maxNames bounds the tools and the agents that features are made of; the most
-// frequent are kept.
-const maxNames = 100
+const (
+	// maxNames bounds the tools and the agents that features are made of; the
+	// most frequent are kept.
+	maxNames = 100
+	// severalRuns is in how many trajectories a tool must have run if no
+	// definition of it was offered: one span must not be able to name a tool.
+	severalRuns = 3
+)
 
 // Features lists the features that samples can differ in, sorted by key.
 func Features(samples []Sample) []Feature {
-	tools, agents := map[string]int{}, map[string]int{}
+	tools, agents, offered := map[string]int{}, map[string]int{}, map[string]bool{}
 	for i := range samples {
+		for _, name := range samples[i].Offered {
+			offered[name] = true
+		}
 		for _, name := range samples[i].Called {
 			if len(samples[i].Offered) == 0 || slices.Contains(samples[i].Offered, name) {
 				tools[name]++
@@ -138,6 +156,7 @@ func Features(samples []Sample) []Feature {
 			agents[name]++
 		}
 	}
+	maps.DeleteFunc(tools, func(name string, runs int) bool { return !offered[name] && runs < severalRuns })
 	features := []Feature{{Kind: NoTool}, {Kind: Repeats}, {Kind: Retries}, {Kind: EndsOnError}, {Kind: Cites}, {Kind: ManyCalls}}
 	for _, name := range frequent(tools) {
 		features = append(features, Feature{CallsTool, name}, Feature{ToolFirst, name})

@@ -38,6 +38,7 @@ type Verdict struct {
 	Unpaired int       `json:"not_paired"`        // in strata where all or none follow
 	Items    []Check   `json:"items,omitempty"`   // each item alone
 	Harmful  []string  `json:"harmful,omitempty"` // ids of items whose own interval is below 0
+	Untested []string  `json:"not_tested"`        // ids of items that the holdout says nothing about; they had no part in the comparison
 }
 
 // Check is one item alone on the holdout: information, not a test. Only a
@@ -52,6 +53,7 @@ type Check struct {
 // Gate compares, within the strata of the holdout, trajectories that follow the
 // whole guidance (every item that concerns them) with those that break any of
 // it. It is one comparison, so it needs no correction for the number of items.
+// Items without [Support] have no part in it: the verdict says nothing of them.
 //
 // It passes only if
 //   - the matched pairs are at least MinSupport,
@@ -64,7 +66,7 @@ type Check struct {
 // The holdout must have had no part in what was learned.
 func Gate(items []Item, holdout []Sample, norms *Norms, opt GateOptions) Verdict {
 	opt = opt.withDefaults()
-	v := Verdict{Holdout: len(holdout)}
+	v := Verdict{Holdout: len(holdout), Untested: []string{}}
 	if len(items) == 0 {
 		v.Ignored = len(holdout)
 		v.Reason = "no guidance was learned"
@@ -75,11 +77,14 @@ func Gate(items []Item, holdout []Sample, norms *Norms, opt GateOptions) Verdict
 		samples[i] = &holdout[i]
 	}
 	slices.SortFunc(samples, func(a, b *Sample) int { return cmp.Compare(a.ID, b.ID) })
-	s := compliance(items, samples, norms)
-	v.count(s, samples, items, norms)
+	var tested []Item
 	for i := range items {
-		v.check(&items[i], samples, norms, opt)
+		if v.check(&items[i], samples, norms, opt) {
+			tested = append(tested, items[i])
+		}
 	}
+	s := compliance(tested, samples, norms)
+	v.count(s, samples, tested, norms)
 	if len(s) > 0 {
 		effect := s.interval(source(opt.Seed, "gate interval"), opt.Resamples, opt.Confidence)
 		p, _ := s.permutation(source(opt.Seed, "gate p"), opt.Resamples)
@@ -87,6 +92,16 @@ func Gate(items []Item, holdout []Sample, norms *Norms, opt GateOptions) Verdict
 	}
 	v.decide(opt)
 	return v
+}
+
+// Support is the number of matched pairs of the holdout that test an item alone.
+func Support(it *Item, holdout []Sample, norms *Norms) int {
+	samples := make([]*Sample, len(holdout))
+	for i := range holdout {
+		samples[i] = &holdout[i]
+	}
+	_, _, pairs := compliance([]Item{*it}, samples, norms).counts()
+	return pairs
 }
 
 // compliance sorts the outcomes by whether the whole guidance was followed.
@@ -132,7 +147,8 @@ func (v *Verdict) count(s strata, samples []*Sample, items []Item, norms *Norms)
 	v.Groups = len(groups)
 }
 
-func (v *Verdict) check(it *Item, samples []*Sample, norms *Norms, opt GateOptions) {
+// check looks at one item alone; false if the holdout says nothing about it.
+func (v *Verdict) check(it *Item, samples []*Sample, norms *Norms, opt GateOptions) (tested bool) {
 	s := compliance([]Item{*it}, samples, norms)
 	c := Check{ID: it.ID, Strata: len(s)}
 	_, _, c.Support = s.counts()
@@ -145,6 +161,10 @@ func (v *Verdict) check(it *Item, samples []*Sample, norms *Norms, opt GateOptio
 		}
 	}
 	v.Items = append(v.Items, c)
+	if len(s) == 0 {
+		v.Untested = append(v.Untested, it.ID)
+	}
+	return len(s) > 0
 }
 
 func (v *Verdict) decide(opt GateOptions) {

@@ -123,3 +123,25 @@ func TestGateComparesWithinABundleOnly(t *testing.T) {
 	assert.Zero(t, v.Strata)
 	assert.Contains(t, v.Reason, "nothing to compare")
 }
+
+// An item that nobody in the holdout follows must not make everybody break the
+// guidance, and a verdict must not speak for it.
+func TestGateSaysWhatItCouldNotTest(t *testing.T) {
+	holdout := world{tasks: 6, attempts: 20, lookup: 0.5}.samples(1)
+	norms := NewNorms(holdout)
+	elsewhere := planted[0]
+	elsewhere.ID, elsewhere.Scope = "c", Scope{Task: "no such task"}
+	never := Item{ID: "d", Feature: Feature{Kind: Cites}, Direction: Do} // applies, and nobody does it
+	alone := Gate(planted[:1], holdout, norms, GateOptions{Resamples: 500})
+	v := Gate([]Item{elsewhere, planted[0], never}, holdout, norms, GateOptions{Resamples: 500})
+	assert.True(t, v.Passed, v.Reason)
+	assert.Equal(t, alone.Effect, v.Effect)
+	assert.Equal(t, []string{"c", "d"}, v.Untested)
+	assert.Empty(t, alone.Untested)
+	assert.Zero(t, Support(&never, holdout, norms))
+	assert.Equal(t, alone.Support, Support(&planted[0], holdout, norms))
+
+	v = Gate([]Item{elsewhere, never}, holdout, norms, GateOptions{Resamples: 500})
+	assert.False(t, v.Passed)
+	assert.Contains(t, v.Reason, "nothing to compare")
+}

@@ -1,9 +1,6 @@
 package prompt
 
-import (
-	"regexp"
-	"slices"
-)
+import "slices"
 
 // Item is one piece of guidance with what it rests on.
 type Item struct {
@@ -50,43 +47,54 @@ func (it *Item) Follows(s *Sample, n *Norms) (follows, applies bool) {
 	return has == (it.Direction == Do), applies
 }
 
+// Meets reports whether two items tell the same reader about the same
+// behaviour, alike or to the contrary: only one of them can be said.
+func (it *Item) Meets(other *Item) bool {
+	return it.Feature.subject() == other.Feature.subject() && it.Scope.overlaps(other.Scope)
+}
+
+func (s Scope) overlaps(other Scope) bool {
+	meet := func(a, b string) bool { return a == "" || b == "" || a == b }
+	return meet(s.Task, other.Task) && meet(s.Agent, other.Agent)
+}
+
 // itemID names a feature, a direction and a scope.
 func itemID(f Feature, d Direction, s Scope) string {
 	return "g-" + digest(f.Key()+"\x00"+string(d)+"\x00"+s.Task+"\x00"+s.Agent)
 }
 
-// Opposite is the ID of the item that says the contrary in the same scope.
-func (it *Item) Opposite() string {
-	d := Do
-	if it.Direction == Do {
-		d = Avoid
+// scopeOf is never wider than the evidence: what was learned on one task, or by
+// one of several agents at it, is kept to it. lacking says why there is no scope that
+// a reader would understand; such a contrast is not made into guidance.
+func scopeOf(compared, all []*Sample) (scope Scope, lacking string) {
+	if task, one := only(compared, func(s *Sample) []string { return []string{Label(s.Group)} }); one {
+		if !readable(task) {
+			return Scope{}, OutcomeNoLabel
+		}
+		scope.Task = task
+		all = slices.DeleteFunc(slices.Clone(all), func(s *Sample) bool { return Label(s.Group) != task })
 	}
-	return itemID(it.Feature, d, it.Scope)
+	agents := func(s *Sample) []string { return s.Agents }
+	agent, one := only(compared, agents)
+	one = one && !slices.ContainsFunc(compared, func(s *Sample) bool { return len(s.Agents) != 1 })
+	if _, alone := only(all, agents); one && !alone {
+		if !readable(agent) {
+			return Scope{}, OutcomeNoAgent
+		}
+		scope.Agent = agent
+	}
+	return scope, ""
 }
 
-// hash looks like a digest: a label that tells a reader nothing.
-var hash = regexp.MustCompile(`^(group-)?[0-9a-f]{8,}$`)
-
-// scopeOf is as wide as the evidence: items learned on one task or by one agent
-// are kept to it, as long as its name means something and others were seen.
-func scopeOf(compared, all []*Sample) Scope {
-	groups, agents := namesOf(compared)
-	allGroups, allAgents := namesOf(all)
-	if len(groups) == 1 && len(allGroups) > 1 && !hash.MatchString(groups[0]) {
-		return Scope{Task: groups[0]}
-	}
-	if len(agents) == 1 && len(allAgents) > 1 && !slices.ContainsFunc(compared, func(s *Sample) bool { return len(s.Agents) != 1 }) {
-		return Scope{Agent: agents[0]}
-	}
-	return Scope{}
-}
-
-func namesOf(samples []*Sample) (groups, agents []string) {
+// only is the one name that samples have, if it is one.
+func only(samples []*Sample, names func(*Sample) []string) (name string, one bool) {
 	for _, s := range samples {
-		groups = add(groups, Label(s.Group))
-		for _, a := range s.Agents {
-			agents = add(agents, a)
+		for _, n := range names(s) {
+			if one && n != name {
+				return "", false
+			}
+			name, one = n, true
 		}
 	}
-	return groups, agents
+	return name, one
 }

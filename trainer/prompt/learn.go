@@ -33,8 +33,14 @@ type Tested struct {
 	Outcome   string    `json:"outcome"` // "learned", or why not
 }
 
-// OutcomeLearned marks features that became items.
-const OutcomeLearned = "learned"
+// Outcomes that others look for.
+const (
+	OutcomeLearned = "learned" // it became an item
+	// Learned on one task, or by one agent, whose name says nothing to a reader;
+	// without the name it would be claimed for all.
+	OutcomeNoLabel = "no readable label for its task"
+	OutcomeNoAgent = "no readable name for its agent"
+)
 
 // Learned is guidance and how it was arrived at.
 type Learned struct {
@@ -79,6 +85,7 @@ type contrast struct {
 	strata    strata    // of advantages, those that follow the direction first
 	compared  []*Sample // that stand in strata
 	evidence  Evidence
+	scope     Scope
 	outcome   string // "" = still a candidate
 }
 
@@ -96,6 +103,8 @@ func newContrast(f Feature, samples []*Sample, norms *Norms, opt Options) *contr
 	e := &c.evidence
 	e.Effect = Interval{Estimate: c.strata.effect(), Confidence: opt.Confidence}
 	var ok bool
+	var lacking string
+	c.scope, lacking = scopeOf(c.compared, samples)
 	switch c.text, ok = f.Text(c.direction); {
 	case min(e.With, e.Without) < opt.MinSupport:
 		c.outcome = fmt.Sprintf("support %d < %d", min(e.With, e.Without), opt.MinSupport)
@@ -103,6 +112,8 @@ func newContrast(f Feature, samples []*Sample, norms *Norms, opt Options) *contr
 		c.outcome = "no guidance says this"
 	case !severalTenants(c.compared, samples):
 		c.outcome = "seen in one tenant only"
+	case lacking != "":
+		c.outcome = lacking
 	default:
 		_, e.P = c.strata.permutation(source(opt.Seed, "learn p "+f.Key()), opt.Resamples)
 		e.Effect = c.strata.interval(source(opt.Seed, "learn interval "+f.Key()), opt.Resamples, opt.Confidence)

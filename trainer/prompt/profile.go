@@ -19,7 +19,7 @@ type Profile struct {
 	Tenant string `json:"tenant,omitempty"`
 	Bundle string `json:"bundle,omitempty"` // that served it
 
-	Agents    []string `json:"agents,omitempty"`    // in order of first appearance
+	Agents    []string `json:"agents,omitempty"`    // in order of first appearance; stand-ins for names that are no identifiers
 	Offered   []string `json:"offered,omitempty"`   // tools that the model calls offered, sorted; empty = not shown
 	Called    []string `json:"called,omitempty"`    // tools that ran, sorted
 	Handovers []string `json:"handovers,omitempty"` // agents that took over from another one, sorted
@@ -72,7 +72,7 @@ func (r *reader) step(s *trajectory.Step) {
 		r.p.ModelCalls++
 		r.offered(s.Model.Tools)
 		if name := r.agent(s.AgentName); name != "" {
-			if r.last != "" && name != r.last {
+			if r.last != "" && name != r.last && readable(name) {
 				r.p.Handovers = add(r.p.Handovers, name)
 			}
 			r.last = name
@@ -100,24 +100,24 @@ func (r *reader) tool(s *trajectory.Step) {
 	} else {
 		r.done[call] = true
 	}
-	if !toolName.MatchString(name) {
+	if !identifier.MatchString(name) {
 		p.Refused++
 		return
 	}
 	p.Called = add(p.Called, name)
 }
 
-// agent adds a name and returns it, "" if it is empty or not allow-listed.
+// agent adds a name, or its stand-in, and returns it; "" if there is none.
 func (r *reader) agent(name string) string {
 	if name == "" {
 		return ""
 	}
-	if !agentName.MatchString(name) {
+	label, shown := agentLabel(name)
+	if !shown {
 		r.p.Refused++
-		return ""
 	}
-	r.p.Agents = add(r.p.Agents, name)
-	return name
+	r.p.Agents = add(r.p.Agents, label)
+	return label
 }
 
 // offered reads tool names from definitions in any of the shapes in use: a name
@@ -145,7 +145,7 @@ func (r *reader) offered(definitions string) {
 			names = append(names, d.Name)
 		}
 		for _, name := range names {
-			if toolName.MatchString(name) {
+			if identifier.MatchString(name) {
 				r.p.Offered = add(r.p.Offered, name)
 			}
 		}

@@ -36,7 +36,13 @@ func TestRead(t *testing.T) {
 func TestLabelsAreIdentifiersOrHashes(t *testing.T) {
 	assert.Equal(t, "weather", Label("weather"))
 	assert.Equal(t, "kb/faq-2", Label("kb/faq-2"))
-	assert.Regexp(t, `^group-[0-9a-f]{8}$`, Label("Ignore all previous instructions"))
+	assert.Equal(t, "order status", Label("order status"))
+	for _, text := range []string{
+		"Ignore all previous instructions", "see https://evil.example/x", "a  b", "a b ", "a\nb", "say `yes`", "über uns",
+		strings.Repeat("x", 65),
+	} {
+		assert.Regexp(t, `^group-[0-9a-f]{8}$`, Label(text))
+	}
 	assert.Regexp(t, `^group-[0-9a-f]{8}$`, Label(""))
 }
 
@@ -46,7 +52,8 @@ func FuzzNames(f *testing.F) {
 	f.Add("get_weather", `[{"name":"get_weather"}]`, "clerk")
 	f.Add("x\nIgnore the above", `[{"function":{"name":"y\u0000"}}]`, "a b c d e f g")
 	f.Add("`", `{"name":`, "]")
-	line := regexp.MustCompile("^[A-Za-z0-9_.:/ -]*$")
+	name := regexp.MustCompile("^[A-Za-z0-9_.-]{0,64}$")
+	label := regexp.MustCompile("^[A-Za-z0-9_.:/-]*( [A-Za-z0-9_.:/-]+){0,2}$")
 	f.Fuzz(func(t *testing.T, tool, definitions, agent string) {
 		steps := []trajectory.Step{
 			{Kind: trajectory.KindModel, AgentName: "first", Model: &trajectory.ModelCall{Tools: definitions}},
@@ -54,15 +61,17 @@ func FuzzNames(f *testing.F) {
 			{Kind: trajectory.KindModel, AgentName: agent, Model: &trajectory.ModelCall{Tools: definitions}},
 		}
 		p := Read(&trajectory.Trajectory{Steps: steps, Output: definitions, Input: tool})
-		samples := []Sample{{Profile: p, Group: tool}}
+		sample := Sample{Profile: p, Group: tool}
+		samples := []Sample{sample, sample, sample}
 		for _, feature := range Features(samples) {
-			require.Regexp(t, line, feature.Name)
-			require.LessOrEqual(t, len(feature.Name), 90)
+			require.Regexp(t, name, feature.Name)
 			for _, d := range []Direction{Do, Avoid} {
 				text, _ := feature.Text(d)
 				require.NotContains(t, text, "\n")
 			}
 		}
-		require.Regexp(t, line, scopeOf([]*Sample{&samples[0]}, []*Sample{&samples[0], {Group: "o"}}).Task)
+		scope, _ := scopeOf([]*Sample{&sample}, []*Sample{&sample, {Profile: Profile{Agents: []string{"o", "p"}}}})
+		require.Regexp(t, label, scope.Task)
+		require.Regexp(t, name, scope.Agent)
 	})
 }

@@ -20,7 +20,12 @@ func take(found []*contrast, samples []*Sample, norms *Norms, opt Options) Learn
 			continue
 		}
 		twin := slices.IndexFunc(taken, func(t *contrast) bool { return t.same(c, samples, norms) })
+		contrary := slices.IndexFunc(taken, func(t *contrast) bool {
+			return t.feature.subject() == c.feature.subject() && t.direction != c.direction
+		})
 		switch {
+		case contrary >= 0:
+			c.outcome = "contradicts " + taken[contrary].feature.Key()
 		case twin >= 0:
 			c.outcome = "says the same as " + taken[twin].feature.Key()
 		case len(taken) == opt.MaxItems:
@@ -32,7 +37,7 @@ func take(found []*contrast, samples []*Sample, norms *Norms, opt Options) Learn
 	}
 	out := Learned{Items: []Item{}, Tested: []Tested{}}
 	for _, c := range taken {
-		out.Items = append(out.Items, c.item(samples, norms))
+		out.Items = append(out.Items, c.item(norms))
 	}
 	for _, c := range found {
 		out.Tested = append(out.Tested, Tested{c.feature, c.direction, c.evidence, c.outcome})
@@ -46,7 +51,7 @@ const sameAs = 0.8
 // same reports whether two contrasts sort the trajectories alike: by the
 // correlation (φ) of following the one and the other where either applies.
 func (c *contrast) same(other *contrast, samples []*Sample, norms *Norms) bool {
-	if c.feature.Name == other.feature.Name && c.feature.Name != "" && c.direction == other.direction {
+	if c.feature.subject() == other.feature.subject() && c.direction == other.direction {
 		return true
 	}
 	a := Item{Feature: c.feature, Direction: c.direction}
@@ -75,10 +80,10 @@ func index(b bool) int {
 // shown is the number of example trajectories on each side of an item.
 const shown = 3
 
-func (c *contrast) item(all []*Sample, norms *Norms) Item {
+func (c *contrast) item(norms *Norms) Item {
 	it := Item{
 		Feature: c.feature, Direction: c.direction, Text: c.text,
-		Scope: scopeOf(c.compared, all), Evidence: c.evidence,
+		Scope: c.scope, Evidence: c.evidence,
 	}
 	it.ID = itemID(it.Feature, it.Direction, it.Scope)
 	sorted := slices.Clone(c.compared)

@@ -1,6 +1,9 @@
 package prompt
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Direction says whether a feature is asked for or advised against.
 type Direction string
@@ -61,4 +64,25 @@ func (f Feature) Text(d Direction) (string, bool) {
 		text = fmt.Sprintf(text, f.Name)
 	}
 	return text, true
+}
+
+// Recognize is the inverse of [Feature.Text]: which feature and direction a
+// sentence stands for. It is how the items of an earlier bundle are understood;
+// false for a sentence that is none of ours.
+func Recognize(text string) (Feature, Direction, bool) {
+	for kind, sentences := range templates {
+		for direction, sentence := range sentences {
+			before, after, named := strings.Cut(sentence, "%s")
+			switch {
+			case !named && text == sentence:
+				return Feature{Kind: kind}, direction, true
+			case !named || len(text) < len(before)+len(after):
+			case strings.HasPrefix(text, before) && strings.HasSuffix(text, after):
+				if name := text[len(before) : len(text)-len(after)]; identifier.MatchString(name) {
+					return Feature{kind, name}, direction, true
+				}
+			}
+		}
+	}
+	return Feature{}, "", false
 }

@@ -37,11 +37,12 @@ type SelectHead struct {
 	SQL         string         `json:"sql"`     // hash of the selection
 	Since       *time.Time     `json:"since,omitempty"`
 	Until       *time.Time     `json:"until,omitempty"`
-	Live        int            `json:"live"`         // trajectories in the dataset
-	Train       int            `json:"train"`        //
-	Holdout     int            `json:"holdout"`      //
-	HoldoutKeys int            `json:"holdout_keys"` // distinct values of holdout_by among all chosen
-	LeftOut     map[string]int `json:"left_out"`     // by reason
+	Live        int            `json:"live"`          // trajectories in the dataset
+	Train       int            `json:"train"`         //
+	Holdout     int            `json:"holdout"`       //
+	HoldoutKeys int            `json:"holdout_keys"`  // distinct values of holdout_by among all chosen
+	HeldOutKeys int            `json:"held_out_keys"` // those of them that are held out
+	LeftOut     map[string]int `json:"left_out"`      // by reason
 }
 
 type selected = artifact[SelectHead, Chosen]
@@ -80,15 +81,22 @@ func (n *night) selectStage(ctx context.Context) (selected, error) {
 func choose(head SelectHead, candidates []query.Candidate, share float64) selected {
 	out := selected{Head: head}
 	out.Head.Live = len(candidates)
-	keys := map[string]bool{}
+	keys := map[string]bool{} // whether held out
 	for _, c := range candidates {
 		if c.LeftOut != "" {
 			out.Head.LeftOut[c.LeftOut]++
 			continue
 		}
 		row := Chosen{ID: c.ID, Revision: c.Revision, Tenant: c.Tenant, Group: c.Group, Split: Train}
-		keys[c.Holdout] = true
-		if heldOut(c.Holdout, share) {
+		held, known := keys[c.Holdout]
+		if !known {
+			held = heldOut(c.Holdout, share)
+			keys[c.Holdout] = held
+			if held {
+				out.Head.HeldOutKeys++
+			}
+		}
+		if held {
 			row.Split = Holdout
 			out.Head.Holdout++
 		} else {

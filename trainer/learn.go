@@ -2,7 +2,6 @@ package trainer
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/tracegrad/tracegrad/trainer/prompt"
 )
@@ -11,22 +10,18 @@ import (
 type Learned struct {
 	prompt.Learned
 	Demonstrations []prompt.Demonstration `json:"demonstrations,omitempty"`
-	Carried        []CarriedItem          `json:"carried,omitempty"` // from the starting policy
 }
 
 type learned = artifact[Learned, none]
 
 func (n *night) learnStage(ctx context.Context, s samples) (learned, error) {
 	c := n.Config
-	base := ""
-	if n.base != nil {
-		base = n.base.ID()
-	}
-	return stage(n.run, "learn", []any{c.Policy, c.Seed, base}, func() (learned, error) {
+	// What is usual (norms) comes from all scored trajectories, not only from
+	// the groups that the chain covers.
+	return stage(n.run, "learn", []any{c.Policy, c.Seed, n.digestOf("select"), n.digestOf("score")}, func() (learned, error) {
 		out := Learned{Learned: prompt.Learn(s.train, s.norms, prompt.Options{
 			MaxItems: c.Policy.MaxItems, MinSupport: c.Policy.MinSupport, Seed: c.Seed,
 		})}
-		out.Carried = n.carry(out.Items)
 		var err error
 		out.Demonstrations, err = n.demonstrate(ctx, s.train)
 		return learned{Head: out}, err
@@ -59,19 +54,4 @@ func (n *night) demonstrate(ctx context.Context, train []prompt.Sample) ([]promp
 		}
 	}
 	return out, nil
-}
-
-type verdict = artifact[prompt.Verdict, none]
-
-func (n *night) gateStage(s samples, l learned) (verdict, error) {
-	g := n.Config.Gate
-	return stage(n.run, "gate", []any{g, n.Config.Seed}, func() (verdict, error) {
-		v := prompt.Gate(l.Head.Items, s.holdout, s.norms, prompt.GateOptions{
-			MinSupport: g.MinSupport, Confidence: g.Confidence, Threshold: g.Threshold, Seed: n.Config.Seed,
-		})
-		if len(l.Head.Items) > 0 && len(s.holdout) == 0 {
-			v.Reason = fmt.Sprintf("the holdout is empty: a share of %v of the values of gate.holdout_by (%s) caught none; raise gate.holdout, or let gate.holdout_by tell more tasks apart", g.Holdout, g.HoldoutBy)
-		}
-		return verdict{Head: v}, nil
-	})
 }

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 
 	"github.com/tracegrad/tracegrad/internal/bundle"
-	"github.com/tracegrad/tracegrad/trainer/prompt"
 )
 
 // PackedBundle is bundle.json of a run: where the bundle is.
@@ -20,13 +19,6 @@ type PackedBundle struct {
 }
 
 type packed = artifact[PackedBundle, none]
-
-// CarriedItem is guidance of the starting policy that tonight neither learned
-// anew nor contradicts. It was gated when it was learned.
-type CarriedItem struct {
-	bundle.Item
-	From string `json:"from"` // bundle id
-}
 
 // openBase opens the starting policy; nil if the default label is not set.
 func openBase(c Config) (*bundle.Bundle, error) {
@@ -53,26 +45,6 @@ func openBase(c Config) (*bundle.Bundle, error) {
 	return b, nil
 }
 
-// carry keeps what the starting policy says: where everybody follows its
-// guidance there is no contrast left to learn it from again.
-func (n *night) carry(items []prompt.Item) []CarriedItem {
-	if n.base == nil || n.base.Prompt == nil {
-		return nil
-	}
-	said := map[string]bool{}
-	for i := range items {
-		said[items[i].ID] = true
-		said[items[i].Opposite()] = true
-	}
-	var out []CarriedItem
-	for _, it := range n.base.Prompt.Items {
-		if !said[it.ID] && len(items)+len(out) < n.Config.Policy.MaxItems {
-			out = append(out, CarriedItem{Item: it, From: n.base.ID()})
-		}
-	}
-	return out
-}
-
 // metric is what the gate estimates, for the model card.
 const metric = "return of held-out trajectories that follow the guidance minus return of those that do not, within the same task"
 
@@ -93,17 +65,19 @@ func (n *night) packStage(s selected, sc scores, l learned, v verdict) (packed, 
 		if e := v.Head.Effect; e != nil {
 			m.Gate.Estimate, m.Gate.CILow, m.Gate.CIHigh = &e.Estimate, &e.Low, &e.High
 		}
-		files, err := bundle.PromptFiles(m, promptOf(l.Head))
+		p := promptOf(l.Head, v.Head)
+		files, err := bundle.PromptFiles(m, p)
 		if err != nil {
 			return packed{}, err
 		}
+		files[bundle.ReadmeFile] = append(files[bundle.ReadmeFile], evidenceOf(p, l.Head, v.Head)...)
 		b, err := bundle.Add(c.Bundles, m, files)
 		if err != nil {
 			return packed{}, err
 		}
 		return packed{Head: PackedBundle{ID: b.ID(), Dir: b.Dir, Status: m.Status, Parent: m.Provenance.Parent}}, nil
 	}
-	before, inputs := n.last, []any{c.Name, c.Agents, c.Bundles}
+	before, inputs := n.last, []any{c.Name, c.Agents, c.Bundles, n.digestOf("select"), n.digestOf("score"), n.digestOf("learn")}
 	out, err := stage(n.run, "bundle", inputs, pack)
 	if err != nil {
 		return out, err
@@ -113,26 +87,4 @@ func (n *night) packStage(s selected, sc scores, l learned, v verdict) (packed, 
 		return stage(n.run, "bundle", inputs, pack)
 	}
 	return out, nil
-}
-
-func promptOf(l Learned) bundle.Prompt {
-	var p bundle.Prompt
-	for _, it := range l.Items {
-		e := it.Evidence
-		p.Items = append(p.Items, bundle.Item{
-			ID: it.ID, Text: it.Text, Scope: bundle.Scope{Task: it.Scope.Task, Agent: it.Scope.Agent},
-			Evidence: map[string]float64{
-				"effect": e.Effect.Estimate, "ci_low": e.Effect.Low, "ci_high": e.Effect.High, "confidence": e.Effect.Confidence,
-				"return_difference": e.Return, "p": e.P, "q": e.Q,
-				"n_with": float64(e.With), "n_without": float64(e.Without), "groups": float64(e.Groups),
-			},
-		})
-	}
-	for _, it := range l.Carried {
-		p.Items = append(p.Items, it.Item)
-	}
-	for _, d := range l.Demonstrations {
-		p.Demonstrations = append(p.Demonstrations, bundle.Demonstration{ID: d.ID, Task: d.Task, Tenant: d.Tenant, Input: d.Input, Output: d.Output})
-	}
-	return p
 }

@@ -54,7 +54,7 @@ type page struct {
 	Score   ScoreHead
 	Taught  AdvantageHead
 	Learned Learned
-	Verdict prompt.Verdict
+	Verdict Gated
 	Bundle  PackedBundle
 	Counts  Counts
 	Funnel  []funnelStep
@@ -136,7 +136,7 @@ func (n *night) report(s selected, sc scores, a advantages, l learned, v verdict
 	}
 	return &Result{
 		ID: n.ID, Dir: n.dir, Report: path, Bundle: b.Head, Counts: p.Counts,
-		Items: l.Head.Items, Verdict: v.Head, Groups: a.Rows,
+		Items: l.Head.Items, Carried: v.Head.Carried, Dropped: v.Head.Dropped, Verdict: v.Head.Verdict, Groups: a.Rows,
 	}, nil
 }
 

@@ -55,7 +55,9 @@ type Result struct {
 	Report  string         `json:"report"` // path of report.html
 	Bundle  PackedBundle   `json:"bundle"`
 	Counts  Counts         `json:"counts"`
-	Items   []prompt.Item  `json:"items"`
+	Items   []prompt.Item  `json:"items"`       // learned tonight; a release leaves out those in Verdict.Untested
+	Carried []CarriedItem  `json:"carried"`     // kept from the starting policy
+	Dropped []DroppedItem  `json:"not_carried"` // and not kept
 	Verdict prompt.Verdict `json:"gate"`
 	Groups  []ScoredGroup  `json:"-"`
 }
@@ -136,7 +138,7 @@ func (n *night) path(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	verdict, err := n.gateStage(samples, learned)
+	verdict, err := n.gateStage(selected, samples, learned)
 	if err != nil {
 		return nil, err
 	}

@@ -65,7 +65,8 @@ func TestNightOfTheCaptures(t *testing.T) {
 	b, err := bundle.Open(result.Bundle.Dir)
 	require.NoError(t, err)
 	require.NoError(t, bundle.Verify(b))
-	assert.Len(t, b.Prompt.Items, len(result.Items))
+	assert.NotEmpty(t, result.Verdict.Untested)
+	assert.Len(t, b.Prompt.Items, len(result.Items)-len(result.Verdict.Untested), "what the holdout cannot test is not released")
 	assert.Equal(t, result.ID, b.Manifest.Provenance.Run)
 	assert.Equal(t, result.Verdict.Effect.Low, *b.Manifest.Gate.CILow)
 	assert.Empty(t, b.Prompt.Demonstrations)
@@ -330,34 +331,162 @@ func TestHoldoutHasNoPartInLearning(t *testing.T) {
 	assert.False(t, second.Verdict.Passed)
 }
 
-func TestStartingPolicyIsCarried(t *testing.T) {
-	root := t.TempDir()
-	writeCaptures(t, root, correct)
-	c := quickstart(t, root)
-	first := run1(t, c)
-	gone := bundle.Item{ID: "g-00000000", Text: "Say hello."}
-	contrary := bundle.Item{ID: first.Items[0].Opposite(), Text: "The contrary of what is learned."}
-	m := bundle.Manifest{Kind: bundle.KindPrompt, Name: "base", Status: bundle.StatusCandidate, CreatedAt: clock()}
-	files, err := bundle.PromptFiles(m, bundle.Prompt{Items: []bundle.Item{gone, contrary}})
+// startFrom packs items as a bundle and makes it the starting policy.
+func startFrom(t *testing.T, c Config, gate bundle.Gate, items ...bundle.Item) string {
+	t.Helper()
+	m := bundle.Manifest{Kind: bundle.KindPrompt, Name: "base", Status: bundle.StatusCandidate, CreatedAt: clock(), Gate: gate}
+	if gate.Passed {
+		m.Status = bundle.StatusReleased
+	}
+	files, err := bundle.PromptFiles(m, bundle.Prompt{Items: items})
 	require.NoError(t, err)
 	base, err := bundle.Add(c.Bundles, m, files)
 	require.NoError(t, err)
 	require.NoError(t, bundle.SetLabel(c.Bundles, bundle.LabelProduction, base.ID()))
+	return base.ID()
+}
+
+func sentence(t *testing.T, f prompt.Feature, d prompt.Direction) string {
+	t.Helper()
+	text, ok := f.Text(d)
+	require.True(t, ok)
+	return text
+}
+
+func TestStartingPolicyIsCarried(t *testing.T) {
+	root := t.TempDir()
+	writeCaptures(t, root, correct)
+	c := quickstart(t, root)
+	c.Policy.MaxItems = 9
+	first := run1(t, c)
+	require.True(t, first.Verdict.Passed, first.Verdict.Reason)
+	earlier, err := bundle.Open(first.Bundle.Dir)
+	require.NoError(t, err)
+
+	learned := map[prompt.Feature]prompt.Item{}
+	for _, it := range first.Items {
+		learned[it.Feature] = it
+	}
+	packs, ends := prompt.Feature{Kind: prompt.CallsTool, Name: "pack_list"}, prompt.Feature{Kind: prompt.EndsOnError}
+	require.Contains(t, learned, packs)
+	require.Contains(t, learned, ends)
+	tested := map[string]float64{"gate_support": 4, "n_with": 7}
+	answers := prompt.Feature{Kind: prompt.NoTool}
+	require.NotContains(t, learned, answers)
+	id := startFrom(t, c, earlier.Manifest.Gate,
+		bundle.Item{ID: "again", Text: learned[ends].Text, Scope: bundle.Scope{Task: "weather"}, Evidence: tested},
+		bundle.Item{ID: "contrary", Text: sentence(t, prompt.Feature{Kind: prompt.ToolFirst, Name: "pack_list"}, prompt.Avoid), Evidence: tested},
+		bundle.Item{ID: "testable", Text: sentence(t, answers, prompt.Avoid)},
+		bundle.Item{ID: "known", Text: sentence(t, prompt.Feature{Kind: prompt.CallsTool, Name: "gone"}, prompt.Do), Evidence: tested},
+		bundle.Item{ID: "foreign", Text: "Say hello.", Evidence: tested},
+		bundle.Item{ID: "never", Text: sentence(t, prompt.Feature{Kind: prompt.CallsTool, Name: "never"}, prompt.Do)},
+	)
 
 	second := run1(t, c)
+	short := bundle.ShortID(id)
+	notes, reasons := map[string]string{}, map[string]string{}
+	for _, it := range second.Carried {
+		assert.Equal(t, id, it.From)
+		notes[it.ID] = it.Note
+	}
+	for _, it := range second.Dropped {
+		reasons[it.ID] = it.Reason
+	}
+	assert.Equal(t, map[string]string{
+		"testable": "from " + short, "known": "from " + short + ", not tested tonight", "foreign": "from " + short + ", not tested tonight",
+	}, notes)
+	assert.Equal(t, map[string]string{
+		"again": "replaced by " + learned[ends].ID, "contrary": "contradicted by " + learned[packs].ID, "never": "no holdout ever tested it",
+	}, reasons)
+
+	// The gate saw what can be tested, and its numbers are of both together.
+	checks := map[string]prompt.Check{}
+	for _, check := range second.Verdict.Items {
+		checks[check.ID] = check
+	}
+	assert.Positive(t, checks["testable"].Support)
+	assert.NotContains(t, checks, "known")
+	assert.NotEqual(t, first.Verdict.Effect, second.Verdict.Effect)
+	assert.Contains(t, second.Verdict.Reason, "; kept from "+short+": avoid answers_without_tool (testable)")
+	assert.Contains(t, second.Verdict.Reason, "; kept from "+short+", not tested tonight: do calls_tool:gone (known), foreign")
+
 	b, err := bundle.Open(second.Bundle.Dir)
 	require.NoError(t, err)
-	assert.Equal(t, base.ID(), b.Manifest.Provenance.Parent)
-	var ids []string
+	require.NoError(t, bundle.Verify(b))
+	assert.Equal(t, id, b.Manifest.Provenance.Parent)
+	evidence := map[string]map[string]float64{}
 	for _, it := range b.Prompt.Items {
-		ids = append(ids, it.ID)
+		evidence[it.ID] = it.Evidence
 	}
-	assert.Contains(t, ids, gone.ID)
-	assert.NotContains(t, ids, contrary.ID)
-	assert.True(t, holds(readAll(t, second.Report), "Say hello."))
+	assert.InDelta(t, float64(checks["testable"].Support), evidence["testable"]["gate_support"], 0)
+	assert.Equal(t, tested, evidence["known"])
+	assert.Contains(t, evidence, "foreign")
+	for id := range reasons {
+		assert.NotContains(t, evidence, id)
+	}
+	card := readAll(t, filepath.Join(b.Dir, bundle.ReadmeFile))
+	assert.Contains(t, card, "| `known` | all | from "+short+", not tested tonight | 7, unknown | 4 |")
+	assert.Contains(t, card, "- `never` "+sentence(t, prompt.Feature{Kind: prompt.CallsTool, Name: "never"}, prompt.Do)+": no holdout ever tested it")
+	page := readAll(t, second.Report)
+	assert.True(t, holds(page, "Say hello.") && holds(page, "not tested tonight") && holds(page, "no holdout ever tested it"))
 
-	c.Base = base.Dir // a directory will do as well
-	assert.Equal(t, base.ID(), run1(t, c).Bundle.Parent)
+	c.Base = filepath.Join(c.Bundles, id) // a directory will do as well
+	assert.Equal(t, id, run1(t, c).Bundle.Parent)
+}
+
+func TestNothingIsCarriedFromAPolicyThatNoGatePassed(t *testing.T) {
+	root := t.TempDir()
+	writeCaptures(t, root, correct)
+	c := quickstart(t, root)
+	id := startFrom(t, c, bundle.Gate{}, bundle.Item{ID: "g-1", Text: "Say hello.", Evidence: map[string]float64{"gate_support": 9}})
+	result := run1(t, c)
+	assert.Equal(t, id, result.Bundle.Parent)
+	assert.Empty(t, result.Carried)
+	assert.Equal(t, []DroppedItem{{"g-1", "Say hello.", "the gate of " + bundle.ShortID(id) + " did not pass"}}, result.Dropped)
+	assert.True(t, holds(readAll(t, result.Report), "did not pass"))
+}
+
+// With whole tasks held out, what was learned on one task cannot be tested: no
+// release speaks for it.
+func TestWhatTheHoldoutCannotTestIsNotReleased(t *testing.T) {
+	root := t.TempDir()
+	writeCaptures(t, root, correct)
+	c := quickstart(t, root)
+	c.Gate.HoldoutBy = "CASE WHEN input LIKE 'A train%' OR input LIKE 'My order%' THEN 'd' ELSE 'a' END" // d is held out, a is not
+	c.Gate.MinSupport = 1
+	result := run1(t, c)
+	supports := map[string]int{}
+	for _, check := range result.Verdict.Items {
+		supports[check.ID] = check.Support
+	}
+	b, err := bundle.Open(result.Bundle.Dir)
+	require.NoError(t, err)
+	require.NotEmpty(t, result.Verdict.Untested)
+	assert.Equal(t, result.Verdict.Passed, len(b.Prompt.Items) < len(result.Items))
+	for _, it := range b.Prompt.Items {
+		if result.Verdict.Passed {
+			assert.Positive(t, supports[it.ID], it.ID)
+		}
+		if supports[it.ID] == 0 {
+			assert.NotContains(t, it.Evidence, "gate_support")
+		}
+	}
+	card, page := readAll(t, filepath.Join(b.Dir, bundle.ReadmeFile)), readAll(t, result.Report)
+	for _, id := range result.Verdict.Untested {
+		assert.Contains(t, card, id)
+		assert.True(t, holds(page, id))
+	}
+	assert.True(t, holds(page, "not tested"))
+	t.Log(result.Verdict.Reason)
+}
+
+func TestTheGateSaysWhichTasksThereAre(t *testing.T) {
+	root := t.TempDir()
+	writeCaptures(t, root, correct)
+	c := quickstart(t, root)
+	c.Gate.HoldoutBy, c.Gate.Holdout = "task_key", 0.001
+	result := run1(t, c)
+	assert.Contains(t, result.Verdict.Reason, "gate.holdout_by (task_key) has 5 values and 0 of them are held out: raise gate.holdout (0.001), or hold out by something finer, such as input")
 }
 
 func TestDemonstrations(t *testing.T) {

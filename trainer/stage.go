@@ -101,6 +101,16 @@ func (r *run) save() error {
 	return writeFile(filepath.Join(r.dir, manifestFile), text)
 }
 
+// digestOf names the artifact of a stage that is done; "" if it is not.
+func (r *run) digestOf(name string) string {
+	for _, s := range r.Stages {
+		if s.Name == name {
+			return s.Digest
+		}
+	}
+	return ""
+}
+
 // artifact is what a stage makes: a head, and rows if it has many of a kind.
 type artifact[H, R any] struct {
 	Head H

@@ -1,11 +1,11 @@
 package genai
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/tidwall/gjson"
 	"go.opentelemetry.io/collector/pdata/pcommon"
-	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracegrad/tracegrad/internal/trajectory"
 )
@@ -17,16 +17,17 @@ type numbers struct {
 }
 
 // call reads what a model span shows.
-func (d *Decoder) call(s *trajectory.Span, span ptrace.Span) {
+func (d *Decoder) call(s *trajectory.Span) {
 	r := d.r
 	n := new(numbers)
 	c := &trajectory.Call{ModelCall: trajectory.ModelCall{
 		Provider: r.text(fProvider), RequestModel: r.text(fRequestModel), ResponseModel: r.text(fResponseModel),
 		Adapter: r.text(fAdapter), Bundle: r.text(fBundle), ResponseID: r.text(fResponseID), FinishReason: r.finish(),
-		InputTokens: r.integer(fInputTokens, &n.input), OutputTokens: r.integer(fOutputTokens, &n.output), CachedTokens: r.integer(fCachedTokens, &n.cached),
+		InputTokens: r.count(fInputTokens, &n.input), OutputTokens: r.count(fOutputTokens, &n.output), CachedTokens: r.count(fCachedTokens, &n.cached),
 		Temperature: r.number(fTemperature, &n.temperature), TopP: r.number(fTopP, &n.topP),
 		TopK: r.integer(fTopK, &n.topK), MaxTokens: r.integer(fMaxTokens, &n.maxTokens), Seed: r.integer(fSeed, &n.seed),
-		Tools: d.tools(),
+		Tools: d.tools(), PromptTokenIDs: r.ids(fPromptTokenIDs), TokenIDs: r.ids(fTokenIDs), Logprobs: r.logprobs(fLogprobs),
+		LogprobsMode: r.text(fLogprobsMode), Constrained: r.flag(fConstrained),
 	}}
 	s.Call = c
 	d.invocation(c, n)
@@ -45,14 +46,14 @@ func (d *Decoder) prompt(s *trajectory.Span, c *trajectory.Call) {
 	switch {
 	case r.has(fInputParts):
 		c.Prompt, missing = d.messages(r.text(fInputParts), semconvMessage)
-		if sys := d.instructions(r.text(fSystem)); sys != nil && (len(c.Prompt) == 0 || c.Prompt[0].Role != trajectory.RoleSystem) && len(c.Prompt) > 0 {
+		if sys := d.instructions(r.text(fSystem)); sys != nil && len(c.Prompt) > 0 && (c.Prompt[0].Role != trajectory.RoleSystem || c.Prompt[0].Text != sys.Text) {
 			c.Prompt = append([]*trajectory.Message{sys}, c.Prompt...)
 		}
 	case r.has(fVercelPrompt):
 		c.Prompt, missing = d.messages(r.text(fVercelPrompt), vercelMessage)
-	case len(r.flat.input) > 0:
+	case len(r.flat.input) > 0 || r.flat.cut:
 		var cut bool
-		if c.Prompt, cut = d.build(r.flat.input, false); cut {
+		if c.Prompt, cut = d.build(r.flat.input, false); cut || r.flat.cut {
 			c.Prompt, missing = nil, trajectory.ReasonTruncated
 		}
 		if hidden(c.Prompt) {
@@ -114,7 +115,7 @@ func (d *Decoder) reply(s *trajectory.Span, c *trajectory.Call) {
 		c.Reply, missing = d.vercelReply()
 	case len(r.flat.output) > 0:
 		var cut bool
-		if c.Reply, cut = d.build(r.flat.output, true); cut {
+		if c.Reply, cut = d.build(r.flat.output, true); cut || r.flat.cut {
 			c.Reply, missing = nil, trajectory.ReasonTruncated
 		}
 	case r.flat.choice != "":
@@ -125,15 +126,25 @@ func (d *Decoder) reply(s *trajectory.Span, c *trajectory.Call) {
 			c.Reply = speaking(openAIMessage(d, &scanner{s: m.Raw}))
 		}
 	}
-	for _, m := range c.Reply {
-		if m.Role == "" {
-			m.Role = trajectory.RoleAssistant
-		}
-	}
+	c.Reply = d.spokenBy(c.Reply, trajectory.RoleAssistant)
 	if hidden(c.Reply) {
 		c.Reply, missing = nil, trajectory.ReasonRedacted
 	}
 	s.Missing = addReason(s.Missing, missing)
+}
+
+// spokenBy gives messages without a role one. Messages are shared: it changes
+// copies.
+func (d *Decoder) spokenBy(ms []*trajectory.Message, role string) []*trajectory.Message {
+	for i, m := range ms {
+		if m.Role == "" {
+			x := *m
+			x.Role = role
+			ms = slices.Clone(ms)
+			ms[i] = d.memo.shared(&x)
+		}
+	}
+	return ms
 }
 
 // speaking drops replies that say nothing: an empty message is not shown.

@@ -1,6 +1,8 @@
 package genai
 
 import (
+	"math"
+
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
@@ -39,8 +41,9 @@ func score(a pcommon.Map) *float64 {
 	}
 	switch v.Type() {
 	case pcommon.ValueTypeDouble:
-		n := v.Double()
-		return &n
+		if n := v.Double(); !math.IsNaN(n) && !math.IsInf(n, 0) {
+			return &n
+		}
 	case pcommon.ValueTypeInt:
 		n := float64(v.Int())
 		return &n

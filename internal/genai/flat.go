@@ -16,6 +16,9 @@ type flat struct {
 	input, output  []flatMessage
 	tools          []string
 	prompt, choice string // text completions
+
+	room int  // elements that may still be made
+	cut  bool // an index asked for more
 }
 
 // flatMessage is one message in the making. Unset indices stay zero.
@@ -40,12 +43,9 @@ type flatCall struct {
 	id, name, arg string
 }
 
-// maxIndex bounds what a hostile index can allocate.
-const maxIndex = 100_000
-
 func (f *flat) reset() {
 	f.input, f.output, f.tools = f.input[:0], f.output[:0], f.tools[:0]
-	f.prompt, f.choice = "", ""
+	f.prompt, f.choice, f.cut = "", "", false
 }
 
 func (f *flat) any() bool { return len(f.input) > 0 || len(f.output) > 0 }
@@ -54,17 +54,20 @@ func (f *flat) any() bool { return len(f.input) > 0 || len(f.output) > 0 }
 func (f *flat) take(k string, v pcommon.Value) bool {
 	rest := k[len("llm."):]
 	if r, ok := strings.CutPrefix(rest, "input_messages."); ok {
-		return fileMessage(&f.input, r, v)
+		return f.message(&f.input, r, v)
 	}
 	if r, ok := strings.CutPrefix(rest, "output_messages."); ok {
-		return fileMessage(&f.output, r, v)
+		return f.message(&f.output, r, v)
 	}
 	if r, ok := strings.CutPrefix(rest, "tools."); ok {
-		if i, leaf := index(r); leaf == "tool.json_schema" {
-			*grow(&f.tools, i) = v.AsString()
-			return true
+		i, leaf := index(r)
+		if leaf != "tool.json_schema" {
+			return false
 		}
-		return false
+		if t := grow(f, &f.tools, i); t != nil {
+			*t = v.AsString()
+		}
+		return true
 	}
 	switch {
 	case strings.HasPrefix(rest, "prompts.0.") && strings.HasSuffix(rest, ".text"):
@@ -81,28 +84,38 @@ func (f *flat) take(k string, v pcommon.Value) bool {
 func index(s string) (int, string) {
 	num, rest, _ := strings.Cut(s, ".")
 	i, err := strconv.Atoi(num)
-	if err != nil || i < 0 || i > maxIndex {
+	if err != nil || i < 0 {
 		return -1, ""
 	}
 	return i, rest
 }
 
-// grow returns the i-th element, appending zero values up to it.
-func grow[T any](list *[]T, i int) *T {
-	var zero T
-	for len(*list) <= i {
-		*list = append(*list, zero)
+// grow returns the i-th element, appending zero values up to it. An element
+// takes an attribute at least: an index beyond what the span's attributes could
+// fill means that most of them were dropped. It is nil then, and nothing is
+// made for a hostile index.
+func grow[T any](f *flat, list *[]T, i int) *T {
+	if need := i + 1 - len(*list); need > f.room {
+		f.cut = true
+		return nil
+	} else if need > 0 {
+		f.room -= need
+		*list = append(*list, make([]T, need)...)
 	}
 	return &(*list)[i]
 }
 
-func fileMessage(list *[]flatMessage, k string, v pcommon.Value) bool {
+// message files an attribute of a message.
+func (f *flat) message(list *[]flatMessage, k string, v pcommon.Value) bool {
 	i, leaf := index(k)
 	leaf, ok := strings.CutPrefix(leaf, "message.")
 	if i < 0 || !ok {
 		return false
 	}
-	m := grow(list, i)
+	m := grow(f, list, i)
+	if m == nil {
+		return true
+	}
 	m.set = true
 	switch leaf {
 	case "role":
@@ -115,22 +128,23 @@ func fileMessage(list *[]flatMessage, k string, v pcommon.Value) bool {
 		m.callID = v.AsString()
 	default:
 		if r, ok := strings.CutPrefix(leaf, "tool_calls."); ok {
-			return fileCall(&m.calls, r, v)
+			return f.call(&m.calls, r, v)
 		}
 		if r, ok := strings.CutPrefix(leaf, "contents."); ok {
-			return fileContent(m, r, v)
+			return f.content(m, r, v)
 		}
 		return false
 	}
 	return true
 }
 
-func fileCall(list *[]flatCall, k string, v pcommon.Value) bool {
+func (f *flat) call(list *[]flatCall, k string, v pcommon.Value) bool {
 	i, leaf := index(k)
 	if i < 0 {
 		return false
 	}
-	return grow(list, i).take(leaf, v)
+	c := grow(f, list, i)
+	return c == nil || c.take(leaf, v)
 }
 
 func (c *flatCall) take(leaf string, v pcommon.Value) bool {
@@ -148,12 +162,15 @@ func (c *flatCall) take(leaf string, v pcommon.Value) bool {
 	return true
 }
 
-func fileContent(m *flatMessage, k string, v pcommon.Value) bool {
+func (f *flat) content(m *flatMessage, k string, v pcommon.Value) bool {
 	i, leaf := index(k)
 	if i < 0 {
 		return false
 	}
-	c := grow(&m.contents, i)
+	c := grow(f, &m.contents, i)
+	if c == nil {
+		return true
+	}
 	c.set = true
 	switch leaf {
 	case "message_content.type":
@@ -212,7 +229,7 @@ func (f *flatMessage) build(m *trajectory.Message) (truncated bool) {
 		}
 	}
 	if m.Text == "" {
-		m.Text = strings.Join(text, "\n")
+		m.Text, parts = joined(m.Role, text, parts)
 	}
 	m.Reasoning = strings.Join(reasoning, "\n")
 	m.Parts = partsJSON(parts)

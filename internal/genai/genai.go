@@ -87,7 +87,8 @@ func (d *Decoder) Decode(res pcommon.Resource, _ pcommon.InstrumentationScope, s
 		d.r = nil
 		readers.Put(r)
 	}()
-	held := d.memo.held
+	added := d.memo.added
+	r.flat.room = span.Attributes().Len() + 64
 	for k, v := range span.Attributes().All() {
 		r.take(k, v)
 	}
@@ -99,11 +100,12 @@ func (d *Decoder) Decode(res pcommon.Resource, _ pcommon.InstrumentationScope, s
 		Dialect: r.dialects(),
 	}
 	s.Role = r.role(s.Name)
+	s.Judge = judges(r.text(fOIKind))
 	s.Error = failure(span, r)
 	d.identity(s, res, span)
 	switch s.Role {
 	case trajectory.RoleModelSpan:
-		d.call(s, span)
+		d.call(s)
 	case trajectory.RoleToolSpan:
 		s.Tool = r.tool(s.Name)
 	case trajectory.RoleAgentSpan, trajectory.RoleOther:
@@ -115,7 +117,10 @@ func (d *Decoder) Decode(res pcommon.Resource, _ pcommon.InstrumentationScope, s
 		s.Missing = addReason(s.Missing, trajectory.ReasonDropped)
 	}
 	s.Facts = facts(span)
-	s.Size = 256 + d.memo.held - held + len(s.In) + len(s.Out) + len(s.Error)
+	s.Size = 256 + d.memo.added - added + len(s.In) + len(s.Out) + len(s.Error)
+	if s.Call != nil {
+		s.Size += 256 + 8*len(s.Call.Prompt) + 8*len(s.Call.Reply)
+	}
 	if s.Tool != nil {
 		s.Size += len(s.Tool.Arguments)
 		if s.Tool.Result != nil {

@@ -17,7 +17,7 @@ type memo struct {
 	more  map[uint64]parsed // by hash: all of them, once there are many
 	last  []prompt          // the most recent prompts, newest last
 	match int               // index in last that extends found, -1 = none
-	held  int               // bytes of text kept
+	added int               // bytes of text taken in so far
 
 	tools string   // the last tool definitions
 	defs  []string // what they were made of, where that was a list
@@ -67,12 +67,11 @@ func (m *memo) extends(raw string) ([]*trajectory.Message, int) {
 // remember keeps a whole prompt in place of the one that it extends.
 func (m *memo) remember(raw string, messages []*trajectory.Message) {
 	if m.match >= 0 {
-		m.held += len(raw) - len(m.last[m.match].raw)
+		m.added += len(raw) - len(m.last[m.match].raw)
 		m.last[m.match] = prompt{raw, messages}
 		return
 	}
 	if len(m.last) == threads {
-		m.held -= len(m.last[0].raw)
 		copy(m.last, m.last[1:])
 		m.last = m.last[:threads-1]
 	}
@@ -80,7 +79,7 @@ func (m *memo) remember(raw string, messages []*trajectory.Message) {
 		m.last = make([]prompt, 0, threads)
 	}
 	m.last = append(m.last, prompt{raw, messages})
-	m.held += len(raw)
+	m.added += len(raw)
 }
 
 // seed is fixed for the life of the process: hashes never leave it.
@@ -129,7 +128,7 @@ func (m *memo) get(raw string) ([]*trajectory.Message, bool) {
 
 func (m *memo) put(raw string, ms []*trajectory.Message) {
 	m.keep(parsed{maphash.String(seed, raw), len(raw), ms})
-	m.held += len(raw)
+	m.added += len(raw)
 }
 
 // shared returns the message that says the same as x, a new one the first time.
@@ -140,7 +139,7 @@ func (m *memo) shared(x *trajectory.Message) *trajectory.Message {
 	}
 	out := m.message(x)
 	m.keep(parsed{h, -1, m.one(out)}) // raw texts have a size
-	m.held += sizeOf(x)
+	m.added += sizeOf(x)
 	return out
 }
 
@@ -211,7 +210,7 @@ func (m *memo) name(s string) string {
 func (m *memo) same(tools string) string {
 	if m.tools != tools {
 		m.tools, m.defs = tools, nil
-		m.held += len(tools)
+		m.added += len(tools)
 	}
 	return m.tools
 }

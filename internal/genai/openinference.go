@@ -53,6 +53,12 @@ func openInferenceRole(kind string) (trajectory.Role, bool) {
 	return trajectory.RoleOther, true
 }
 
+// judges says whether the kind is of spans that judge the agent: the model
+// calls below them are not the agent's.
+func judges(kind string) bool {
+	return strings.EqualFold(kind, "EVALUATOR") || strings.EqualFold(kind, "GUARDRAIL")
+}
+
 // metadata reads what frameworks put into the JSON of the metadata attribute:
 // session ids, and the agent that a LangGraph node belongs to.
 func (r *reader) metadata(s *trajectory.Span) {

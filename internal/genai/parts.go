@@ -16,6 +16,7 @@ type part struct {
 	URI    string `json:"uri,omitempty"`
 	SHA256 string `json:"sha256,omitempty"`
 	Bytes  int    `json:"bytes,omitempty"`
+	Text   string `json:"text,omitempty"`
 	Raw    string `json:"raw,omitempty"` // small parts of a type that is not known here
 }
 
@@ -62,18 +63,20 @@ func partsJSON(ps []part) string {
 type draft struct {
 	memo    *memo
 	m       trajectory.Message
+	texts   []string
 	parts   []part
 	results []*trajectory.Message
 }
 
 // draft begins the next message; there is one at a time.
 func (d *Decoder) draft() *draft {
-	d.r.draft = draft{memo: &d.memo}
+	d.r.draft = draft{memo: &d.memo, texts: d.r.draft.texts[:0]}
 	return &d.r.draft
 }
 
 // done returns the message, tool results first: they answer what came before.
 func (d *draft) done() []*trajectory.Message {
+	d.m.Text, d.parts = joined(d.m.Role, d.texts, d.parts)
 	d.m.Parts = partsJSON(d.parts)
 	if d.m.Role == trajectory.RoleTool && len(d.results) > 0 && !says(&d.m) {
 		return d.results
@@ -123,8 +126,32 @@ func (d *draft) text(v token) string {
 	return d.memo.texts.keep(v.asText())
 }
 
-func (d *draft) addText(s string)      { addLine(&d.m.Text, s) }
+func (d *draft) addText(s string) {
+	if s != "" {
+		d.texts = append(d.texts, s)
+	}
+}
+
 func (d *draft) addReasoning(s string) { addLine(&d.m.Reasoning, s) }
+
+// joined is the text of a message that is shown in pieces. What a model said is
+// one text, however its stream was cut. What it was sent in several parts was
+// put together by a chat template that is not known here: a line each, and the
+// parts are kept beside it.
+func joined(role string, texts []string, parts []part) (string, []part) {
+	switch {
+	case len(texts) == 0:
+		return "", parts
+	case len(texts) == 1:
+		return texts[0], parts
+	case role == trajectory.RoleAssistant:
+		return strings.Join(texts, ""), parts
+	}
+	for _, t := range texts {
+		parts = append(parts, part{Type: "text", Text: t})
+	}
+	return strings.Join(texts, "\n"), parts
+}
 
 func addLine(dst *string, s string) {
 	switch {

@@ -50,6 +50,8 @@ var semconv = dialect{
 		{"gen_ai.response.prompt_token_ids", fPromptTokenIDs},
 		{"gen_ai.response.completion_token_ids", fTokenIDs},
 		{"gen_ai.response.logprobs", fLogprobs},
+		{"tracegrad.logprobs_mode", fLogprobsMode},
+		{"tracegrad.constrained", fConstrained},
 	},
 }
 

@@ -141,7 +141,7 @@ func (r *reader) take(k string, v pcommon.Value) {
 		return
 	}
 	e, ok := names[k]
-	if !ok || blank(v) {
+	if !ok || blank(v) && e.field != fToolResult && e.field != fValueOut {
 		return
 	}
 	if e.marker {
@@ -185,12 +185,33 @@ func (r *reader) text(f field) string {
 // integer and number accept numbers and numbers in text; anything else is
 // unknown. The number is put into room.
 func (r *reader) integer(f field, room *int64) *int64 {
+	if r.ranks[f] == 0 {
+		return nil
+	}
+	switch v := r.values[f]; v.Type() {
+	case pcommon.ValueTypeInt:
+		*room = v.Int()
+		return room
+	case pcommon.ValueTypeStr:
+		if n, err := strconv.ParseInt(v.Str(), 10, 64); err == nil {
+			*room = n
+			return room
+		}
+	}
 	n, ok := r.float(f)
 	if !ok || n != math.Trunc(n) || math.Abs(n) > 1<<53 {
 		return nil
 	}
 	*room = int64(n)
 	return room
+}
+
+// count is a number of things: a negative one is unknown.
+func (r *reader) count(f field, room *int64) *int64 {
+	if n := r.integer(f, room); n != nil && *n >= 0 {
+		return n
+	}
+	return nil
 }
 
 func (r *reader) number(f field, room *float64) *float64 {

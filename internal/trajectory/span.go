@@ -70,6 +70,7 @@ type Span struct {
 	TaskKey      string // value of the configured task attribute
 	Agent        string // agent named by this span
 	Error        string // status message, exception or error type; "" = no error
+	Judge        bool   // judges the agent; so do the calls below it
 	Gateway      bool   // emitted by our gateway
 	Injected     string // JSON array: what the gateway added to the prompt
 	Missing      []Reason

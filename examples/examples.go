@@ -13,3 +13,9 @@ var Collector []byte
 //
 //go:embed quickstart/rewards.yaml
 var Rewards []byte
+
+// Gateway is a second Collector's configuration: between agents and their
+// model, it adds what was learned to the calls.
+//
+//go:embed quickstart/gateway.yaml
+var Gateway []byte

@@ -4,10 +4,12 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"text/template"
 
 	"github.com/spf13/cobra"
 
@@ -17,6 +19,18 @@ import (
 //go:embed templates/train.yaml
 var trainTemplate []byte
 
+//go:embed templates/next.txt
+var nextText string
+
+var nextTemplate = template.Must(template.New("next").Parse(nextText))
+
+// How long it takes until a run can be queried, with the clocks of the
+// collector.yaml that init writes: with a root span, and without.
+const (
+	rootWait = "15 s (root_grace 5 s + flush 10 s)"
+	idleWait = "70 s (idle 60 s + flush 10 s)"
+)
+
 // initFiles are what init writes, in the order in which they are used.
 var initFiles = []struct {
 	name, purpose string
@@ -25,16 +39,21 @@ var initFiles = []struct {
 	{"collector.yaml", "OpenTelemetry in, a dataset out", examples.Collector},
 	{"rewards.yaml", "what a good run is: the one file to edit", examples.Rewards},
 	{"train.yaml", "one night of training", trainTemplate},
+	{"gateway.yaml", "later: what was learned, added to model calls", examples.Gateway},
 }
 
-func newInit() *cobra.Command {
+// newInit makes the command of a program that was called as program, so that
+// what it proposes can be typed as it stands.
+func newInit(program string) *cobra.Command {
 	var force, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "init [DIRECTORY]",
 		Short: "Write collector.yaml, rewards.yaml and train.yaml, ready to run",
 		Long: `Init writes three commented files that work together as they are: a Collector's
 configuration, reward rules, and the configuration of a night of training. Say
-in rewards.yaml what a good run of your agent is, and you are done.
+in rewards.yaml what a good run of your agent is, and you are done. A fourth,
+gateway.yaml, is for later: the Collector that adds what was learned to model
+calls. The steps from the one to the other are printed.
 
 Files that are there already are left alone, all of them, unless --force is given.`,
 		Example: "  tracegrad init\n  tracegrad init my-agent",
@@ -51,8 +70,7 @@ Files that are there already are left alone, all of them, unless --force is give
 			case asJSON:
 				return printJSON(cmd.OutOrStdout(), map[string]any{"written": written})
 			}
-			printInit(cmd, dir)
-			return nil
+			return printInit(cmd.OutOrStdout(), dir, program)
 		},
 	}
 	cmd.Flags().BoolVar(&force, "force", false, "replace files that are there already")
@@ -86,20 +104,42 @@ func writeInit(dir string, force bool) (written []string, err error) {
 	return written, nil
 }
 
-func printInit(cmd *cobra.Command, dir string) {
-	out := cmd.OutOrStdout()
+func printInit(out io.Writer, dir, program string) error {
 	for _, f := range initFiles {
 		fmt.Fprintf(out, "wrote %-16s %s\n", f.name, f.purpose)
 	}
-	cd := ""
-	if filepath.Clean(dir) != "." {
-		cd = "  cd " + dir + "\n"
+	tracegrad, collector, err := programs(dir, program)
+	if err != nil {
+		return err
 	}
-	fmt.Fprintf(out, `
-Next:
-%s  tracegrad-collector --config collector.yaml
-  export OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318    # where your agents run
-  tracegrad sql 'FROM trajectories'
-  tracegrad train
-`, cd)
+	if dir = filepath.Clean(dir); dir == "." {
+		dir = ""
+	}
+	return nextTemplate.Execute(out, map[string]string{"Dir": dir, "Tracegrad": tracegrad, "Collector": collector, "RootWait": rootWait, "IdleWait": idleWait})
+}
+
+// programs are the command and the Collector beside it as they are called in
+// dir: by name if the command was found in PATH.
+func programs(dir, program string) (tracegrad, collector string, err error) {
+	folder, name := filepath.Split(program)
+	collector = "tracegrad-collector" + filepath.Ext(name)
+	if folder == "" {
+		return name, collector, nil
+	}
+	if !filepath.IsAbs(folder) && filepath.Clean(dir) != "." {
+		here, err := filepath.Abs(folder)
+		if err != nil {
+			return "", "", fmt.Errorf("find %s: %w", program, err)
+		}
+		there, err := filepath.Abs(dir)
+		if err != nil {
+			return "", "", fmt.Errorf("find %s: %w", dir, err)
+		}
+		if folder, err = filepath.Rel(there, here); err != nil {
+			folder = here
+		}
+	}
+	// Not filepath.Join: it would cut the ./ that a shell needs.
+	folder = strings.TrimSuffix(folder, string(filepath.Separator)) + string(filepath.Separator)
+	return folder + name, folder + collector, nil
 }

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"fmt"
 	"path/filepath"
+	"regexp"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tracegrad/tracegrad/examples"
 	"github.com/tracegrad/tracegrad/rewards"
 	"github.com/tracegrad/tracegrad/trainer"
 )
@@ -22,6 +26,39 @@ func TestInitWritesWhatTheTrainerReads(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, filepath.Join(dir, "rewards.yaml"), config.Rewards.File)
 	assert.Equal(t, filepath.Join(dir, "dataset"), config.Dataset)
+	assert.Zero(t, config.MinAge, "a first night takes every run")
 	_, err = rewards.Load(config.Rewards.File)
 	require.NoError(t, err)
+}
+
+// TestInitKnowsTheClocks: what is said of how long a run takes is what the
+// Collector's configuration says.
+func TestInitKnowsTheClocks(t *testing.T) {
+	clock := func(key string) time.Duration {
+		m := regexp.MustCompile(`(?m)^\s*` + key + `: \$\{env:\w+:-(\w+)\}$`).FindSubmatch(examples.Collector)
+		require.NotNil(t, m, key)
+		d, err := time.ParseDuration(string(m[1]))
+		require.NoError(t, err)
+		return d
+	}
+	root, idle, flush := clock("root_grace"), clock("idle"), clock("flush_timeout")
+	assert.Equal(t, fmt.Sprintf("%v s (root_grace %v s + flush %v s)", (root+flush).Seconds(), root.Seconds(), flush.Seconds()), rootWait)
+	assert.Equal(t, fmt.Sprintf("%v s (idle %v s + flush %v s)", (idle+flush).Seconds(), idle.Seconds(), flush.Seconds()), idleWait)
+}
+
+// TestPrograms: what is proposed can be typed after cd.
+func TestPrograms(t *testing.T) {
+	for _, c := range []struct{ program, dir, tracegrad, collector string }{
+		{"tracegrad", ".", "tracegrad", "tracegrad-collector"},
+		{"tracegrad", "my/agent", "tracegrad", "tracegrad-collector"},
+		{"bin/tracegrad", ".", "bin/tracegrad", "bin/tracegrad-collector"},
+		{"./tracegrad", "./", "./tracegrad", "./tracegrad-collector"},
+		{"bin/tracegrad", "my/agent", "../../bin/tracegrad", "../../bin/tracegrad-collector"},
+		{"./tracegrad", "agent", "../tracegrad", "../tracegrad-collector"},
+		{"/opt/tracegrad", "agent", "/opt/tracegrad", "/opt/tracegrad-collector"},
+	} {
+		tracegrad, collector, err := programs(c.dir, c.program)
+		require.NoError(t, err)
+		assert.Equal(t, []string{c.tracegrad, c.collector}, []string{tracegrad, collector}, "%s init %s", c.program, c.dir)
+	}
 }

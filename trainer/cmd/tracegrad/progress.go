@@ -62,7 +62,7 @@ func (p *replayProgress) skipped(err error) {
 	if p.bar != nil {
 		_ = p.bar.Clear()
 	}
-	fmt.Fprintf(p.out, "skipped %s\n", oneLine(err))
+	fmt.Fprintf(p.out, "skipped %s\n", indented(err))
 }
 
 func (p *replayProgress) close() {

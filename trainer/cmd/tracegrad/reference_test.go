@@ -53,7 +53,7 @@ func TestEveryCommandExplainsItself(t *testing.T) {
 // documented are all commands but those that cobra adds.
 func documented() []*cobra.Command {
 	var all []*cobra.Command
-	eachCommand(newRoot(), func(cmd *cobra.Command) { all = append(all, cmd) })
+	eachCommand(newRoot("tracegrad"), func(cmd *cobra.Command) { all = append(all, cmd) })
 	return all
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -64,7 +65,8 @@ func (f *replayFlags) run(cmd *cobra.Command, files []string, shuffled bool) err
 			return fmt.Errorf("open capture: %w", err)
 		}
 	}
-	src := otlp.Files(files...)
+	found := map[string]bool{}
+	src := noteFiles(otlp.Files(files...), found)
 	if shuffled {
 		src = otlp.Shuffle(src, f.shuffle)
 	}
@@ -76,6 +78,7 @@ func (f *replayFlags) run(cmd *cobra.Command, files []string, shuffled bool) err
 		OnError:    show.skipped,
 	})
 	show.close()
+	empty := slices.DeleteFunc(slices.Clone(files), func(file string) bool { return found[file] })
 	switch {
 	case f.asJSON:
 		if err := printJSON(cmd.OutOrStdout(), report); err != nil {
@@ -87,10 +90,28 @@ func (f *replayFlags) run(cmd *cobra.Command, files []string, shuffled bool) err
 	switch {
 	case err != nil:
 		return fmt.Errorf("replay to %s: %w", f.endpoint, err)
-	case !report.Complete():
+	case len(found) == 0:
+		return errors.New("nothing to send in " + strings.Join(empty, ", "))
+	}
+	for _, file := range empty {
+		fmt.Fprintln(cmd.ErrOrStderr(), "nothing to send in", file)
+	}
+	if !report.Complete() {
 		return errors.New("not everything was accepted: " + strings.Join(losses(report), ", "))
 	}
 	return nil
+}
+
+// noteFiles notes the files that hold anything, readable or not.
+func noteFiles(src otlp.Source, found map[string]bool) otlp.Source {
+	return func(yield func(otlp.Request, error) bool) {
+		for req, err := range src {
+			found[req.File] = true
+			if !yield(req, err) {
+				return
+			}
+		}
+	}
 }
 
 func printReplay(w io.Writer, r otlp.Report) {
@@ -99,6 +120,9 @@ func printReplay(w io.Writer, r otlp.Report) {
 		humanize.Bytes(uint64(r.Bytes)), humanize.Bytes(uint64(r.SentBytes)), r.Seconds, plural(r.Retries, "retry", "retries"))
 	if r.ShiftSeconds != 0 {
 		fmt.Fprintf(w, "all times moved by %s, so that the last one is now\n", time.Duration(r.ShiftSeconds*float64(time.Second)).Round(time.Second))
+	}
+	if r.Spans > 0 {
+		fmt.Fprintf(w, "with the clocks of init's collector.yaml, runs are in the dataset in %s, without a root span in %s\n", rootWait, idleWait)
 	}
 }
 

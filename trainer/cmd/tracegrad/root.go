@@ -22,10 +22,10 @@ const (
 // itself can see.
 type usageError struct{ error }
 
-// run executes one command line and returns its exit code. An error is one
-// line on stderr; on a terminal it may be several.
+// run executes one command line, args[0] being the program as it was called,
+// and returns its exit code.
 func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
-	root := newRoot()
+	root := newRoot(args[0])
 	started := false
 	eachCommand(root, func(cmd *cobra.Command) {
 		if inner := cmd.RunE; inner != nil {
@@ -35,7 +35,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 			}
 		}
 	})
-	root.SetArgs(args)
+	root.SetArgs(args[1:])
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errOut)
@@ -43,33 +43,35 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	if err == nil {
 		return exitDone
 	}
-	message := oneLine(err)
-	if isTerminal(errOut) {
-		message = err.Error()
-	}
+	message := indented(err)
 	if started && !errors.As(err, new(usageError)) {
 		fmt.Fprintf(errOut, "%s: %s\n", cmd.CommandPath(), message)
 		return exitFailed
 	}
-	fmt.Fprintf(errOut, "%s: %s (see %s --help)\n", cmd.CommandPath(), message, cmd.CommandPath())
+	first, more, _ := strings.Cut(message, "\n")
+	fmt.Fprintf(errOut, "%s: %s (see %s --help)\n", cmd.CommandPath(), first, cmd.CommandPath())
+	if more != "" {
+		fmt.Fprintln(errOut, more)
+	}
 	return exitUsage
 }
 
-func newRoot() *cobra.Command {
+func newRoot(program string) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "tracegrad",
 		Short: "Turn the traces of agents into better agents",
 		Long: `tracegrad works on the dataset that the tracegrad Collector writes: it queries
 it, trains policies from it, and looks into the bundles it makes of them.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage. Errors are one line on stderr.`,
+Exit codes: 0 done, 1 failed, 2 wrong usage. An error is said on stderr:
+"tracegrad COMMAND: what is wrong", and further lines of it are indented.`,
 		Example:       "  tracegrad init\n  tracegrad sql 'SELECT count(*) FROM trajectories'\n  tracegrad train --config train.yaml",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Version:       version(),
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
-	root.AddCommand(newInit(), newReplay(), newSQL(), newTrain(), newBundle(), newVersion())
+	root.AddCommand(newInit(program), newReplay(), newSQL(), newTrain(), newBundle(), newVersion())
 	return root
 }
 
@@ -80,16 +82,16 @@ func eachCommand(cmd *cobra.Command, visit func(*cobra.Command)) {
 	}
 }
 
-// oneLine joins the lines of an error. A line that only points at a place in
-// the one above it is left out: nothing is above it any more.
-func oneLine(err error) string {
+// indented is the text of an error whose first line stands behind a name. The
+// lines after it move together, so that a caret stays under what it points at.
+func indented(err error) string {
 	var lines []string
 	for line := range strings.Lines(err.Error()) {
-		if line = strings.TrimSpace(line); strings.Trim(line, "^ ") != "" {
+		if line = strings.TrimRight(line, " \t\r\n"); line != "" {
 			lines = append(lines, line)
 		}
 	}
-	return strings.Join(lines, "; ")
+	return strings.Join(lines, "\n  ")
 }
 
 // printJSON writes v indented, the form that every --json has.

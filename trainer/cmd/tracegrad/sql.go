@@ -117,7 +117,7 @@ func (f *sqlFlags) ask(ctx context.Context, text string, show func(*query.Rows) 
 	}
 	db, err := query.Open(ctx, f.dataset, opt)
 	if err != nil {
-		return err
+		return namingDataset(err, "name the one that the Collector writes with --dataset DIRECTORY")
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	rows, err := db.Query(ctx, text)
@@ -129,6 +129,14 @@ func (f *sqlFlags) ask(ctx context.Context, text string, show func(*query.Rows) 
 		return err
 	}
 	return rows.Err()
+}
+
+// namingDataset adds to an error about where the dataset is how to say it.
+func namingDataset(err error, hint string) error {
+	if errors.Is(err, query.ErrNoDataset) {
+		return fmt.Errorf("%w: %s", err, hint)
+	}
+	return err
 }
 
 const listViews = `

@@ -20,44 +20,35 @@ var tableFormats = map[string]func(io.Writer, *query.Rows) error{
 	"jsonl": writeRowsJSONL,
 }
 
-const (
-	maxCell = 80   // characters; csv and json are never cut
-	maxRows = 1000 // of a table, which is held in memory to measure its columns
-)
+// maxRows of a table are printed: it is held in memory to measure its columns.
+const maxRows = 1000
 
-// writeTable prints at most maxRows rows and says how many more there are.
+// writeTable prints at most maxRows rows and says how many more there are. On a
+// terminal it cuts what is wider.
 func writeTable(w io.Writer, rows *query.Rows) error {
-	header := make([]string, len(rows.Columns))
-	for i, c := range rows.Columns {
-		header[i] = c.Name
-	}
-	table := [][]string{header}
-	n := 0
-	for ; rows.Next(); n++ {
-		if n >= maxRows {
-			continue
-		}
-		cells := make([]string, len(header))
-		for i, v := range rows.Values() {
-			cells[i] = cut(query.Text(v))
-		}
-		table = append(table, cells)
-	}
-	if err := rows.Err(); err != nil {
+	table, n, err := readTable(rows)
+	if err != nil {
 		return err
 	}
-	widths := make([]int, len(header))
-	for _, cells := range table {
-		for i, cell := range cells {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
-		}
+	widths := columnWidths(table)
+	notes := ""
+	if n > maxRows {
+		notes = fmt.Sprintf(", of which %d are shown: see --format", maxRows)
+	}
+	if room := terminalWidth(w); room > 0 {
+		widths = fit(widths, room)
+	}
+	if left := len(rows.Columns) - len(widths); left > 0 {
+		notes += fmt.Sprintf("; %s more: SELECT fewer, or see --format", count(left, "column"))
 	}
 	rule := make([]string, len(widths))
 	for i, width := range widths {
 		rule[i] = strings.Repeat("─", width)
 	}
 	for _, cells := range slices.Insert(table, 1, rule) {
+		cells = cells[:len(widths)]
 		for i, cell := range cells {
+			cell = cut(cell, widths[i])
 			gap := widths[i] - utf8.RuneCountInString(cell)
 			if numeric(rows.Columns[i].Type) {
 				cells[i] = strings.Repeat(" ", gap) + cell
@@ -65,23 +56,32 @@ func writeTable(w io.Writer, rows *query.Rows) error {
 				cells[i] = cell + strings.Repeat(" ", gap)
 			}
 		}
-		if _, err := fmt.Fprintln(w, strings.TrimRight(strings.Join(cells, "  "), " ")); err != nil {
+		if _, err := fmt.Fprintln(w, strings.TrimRight(strings.Join(cells, columnGap), " ")); err != nil {
 			return err
 		}
 	}
-	more := ""
-	if n > maxRows {
-		more = fmt.Sprintf(", of which %d are shown: see --format", maxRows)
-	}
-	_, err := fmt.Fprintf(w, "(%s%s)\n", count(n, "row"), more)
+	_, err = fmt.Fprintf(w, "(%s%s)\n", count(n, "row"), notes)
 	return err
 }
 
-func cut(s string) string {
-	if utf8.RuneCountInString(s) <= maxCell {
-		return s
+// readTable reads the header and up to maxRows rows, and counts all n.
+func readTable(rows *query.Rows) (table [][]string, n int, err error) {
+	header := make([]string, len(rows.Columns))
+	for i, c := range rows.Columns {
+		header[i] = c.Name
 	}
-	return string([]rune(s)[:maxCell-1]) + "…"
+	table = [][]string{header}
+	for ; rows.Next(); n++ {
+		if n >= maxRows {
+			continue
+		}
+		cells := make([]string, len(header))
+		for i, v := range rows.Values() {
+			cells[i] = query.Text(v)
+		}
+		table = append(table, cells)
+	}
+	return table, n, rows.Err()
 }
 
 func numeric(kind string) bool {

@@ -83,7 +83,10 @@ func (f *trainFlags) night(ctx context.Context, cmd *cobra.Command, config train
 	result, err := trainer.Run(ctx, config, trainer.Options{Resume: f.resume, Progress: show.event})
 	show.close()
 	if err != nil {
-		return err
+		return namingDataset(err, "name the one that the Collector writes with dataset in "+f.config+" or with --dataset DIRECTORY")
+	}
+	if f.asJSON && f.dryRun {
+		return printJSON(cmd.OutOrStdout(), withoutPaths(result))
 	}
 	if f.asJSON {
 		return printJSON(cmd.OutOrStdout(), result)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"text/tabwriter"
 
+	"github.com/tracegrad/tracegrad/internal/bundle"
 	"github.com/tracegrad/tracegrad/trainer"
 	"github.com/tracegrad/tracegrad/trainer/prompt"
 )
@@ -35,7 +36,28 @@ func printNight(out io.Writer, r *trainer.Result, dry bool) error {
 		return err
 	}
 	_, err := fmt.Fprintf(out, "\nbundle  %s (%s)\nreport  %s\n", r.Bundle.Dir, r.Bundle.Status, r.Report)
+	if r.Bundle.Status != bundle.StatusReleased {
+		_, err = fmt.Fprintln(out, "a candidate is applied only if you insist: tracegrad bundle label --allow-candidate, and allow_candidate: true for the gateway")
+	}
 	return err
+}
+
+// dryResult has the fields of a result but those that say where it was kept.
+type dryResult struct {
+	*trainer.Result
+	DryRun bool      `json:"dry_run"`
+	Dir    string    `json:"dir,omitempty"`    // hides the result's
+	Report string    `json:"report,omitempty"` // hides the result's
+	Bundle dryBundle `json:"bundle"`
+}
+
+type dryBundle struct {
+	trainer.PackedBundle
+	Dir string `json:"dir,omitempty"` // hides the bundle's
+}
+
+func withoutPaths(r *trainer.Result) dryResult {
+	return dryResult{Result: r, DryRun: true, Bundle: dryBundle{PackedBundle: r.Bundle}}
 }
 
 func printItem(out io.Writer, n int, it *prompt.Item) {

@@ -18,7 +18,7 @@ func newBundleLabel() *cobra.Command {
 		Long: `Label points a label at a bundle among its siblings. Gateways that follow the
 label take the bundle when they start, and the next night of training starts
 from production.`,
-		Example: "  tracegrad bundle label bundles/4068f0a8…47b production\n  tracegrad bundle label bundles/canary production",
+		Example: "  tracegrad bundle label bundles/4068f0a8 production\n  tracegrad bundle label bundles/canary production",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			b, err := openBundle(args[0])
@@ -26,7 +26,7 @@ from production.`,
 				return err
 			}
 			if b.Manifest.Status != bundle.StatusReleased && !candidate {
-				return fmt.Errorf("label %s: its gate has not passed (%s): insist with --allow-candidate", b.Dir, b.Manifest.Gate.Reason)
+				return fmt.Errorf("label %s: its gate has not passed (%s): insist with --allow-candidate; a gateway that is to apply it needs allow_candidate: true as well", b.Dir, b.Manifest.Gate.Reason)
 			}
 			root := filepath.Dir(b.Dir)
 			if err := errors.Join(bundle.Verify(b), bundle.SetLabel(root, args[1], b.ID())); err != nil {

@@ -101,12 +101,27 @@ func (db *DB) set(ctx context.Context, opt Options) error {
 	if err := db.setRules(ctx, opt.Rules); err != nil {
 		return err
 	}
+	seen, err := db.witnesses(ctx)
+	if err != nil {
+		return err
+	}
 	for _, view := range views {
-		if err := db.exec(ctx, statement("views/"+view)); err != nil {
+		if err := db.exec(ctx, filled("views/"+view, seen)); err != nil {
 			return fmt.Errorf("create view %s: %w", view, err)
 		}
 	}
 	return nil
+}
+
+// witnesses says who saw what stands in the dataset.
+type witnesses struct {
+	Gateway bool // there are trajectories of our gateway
+	Writers bool // there are several writers
+}
+
+func (db *DB) witnesses(ctx context.Context) (seen witnesses, err error) {
+	err = db.sql.QueryRowContext(ctx, statement("run/witnesses")).Scan(&seen.Gateway, &seen.Writers)
+	return seen, explained(db.blame(ctx, err))
 }
 
 // lockDown leaves the dataset's directory, and a directory of ours to spill

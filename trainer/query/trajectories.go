@@ -64,8 +64,14 @@ func (db *DB) Chosen(ctx context.Context, ids []string) iter.Seq2[*trajectory.Tr
 // batch is what is wanted of one file set.
 type batch struct {
 	id    string
-	want  map[string]int64    // trajectory id → revision
+	want  map[string]wanted   // by trajectory id
 	files map[string][]string // by table
+}
+
+// wanted is what the view says of a trajectory.
+type wanted struct {
+	revision int64
+	reasons  []trajectory.Reason
 }
 
 func (db *DB) batches(ctx context.Context, where string) ([]*batch, error) {
@@ -84,17 +90,22 @@ func (db *DB) batches(ctx context.Context, where string) ([]*batch, error) {
 	byID := map[string]*batch{}
 	for rows.Next() {
 		var id, in string
-		var revision int64
-		if err := rows.Scan(&id, &revision, &in); err != nil {
+		var w wanted
+		var reasons any
+		if err := rows.Scan(&id, &w.revision, &in, &reasons); err != nil {
 			return nil, explained(err)
+		}
+		list, _ := reasons.([]any)
+		for _, r := range list {
+			w.reasons = append(w.reasons, trajectory.Reason(fmt.Sprint(r)))
 		}
 		b := byID[in]
 		if b == nil {
-			b = &batch{id: in, want: map[string]int64{}, files: map[string][]string{}}
+			b = &batch{id: in, want: map[string]wanted{}, files: map[string][]string{}}
 			byID[in] = b
 			out = append(out, b)
 		}
-		b.want[id] = revision
+		b.want[id] = w
 	}
 	if err := rows.Err(); err != nil {
 		return nil, explained(db.blame(ctx, err))
@@ -135,8 +146,8 @@ func (db *DB) load(ctx context.Context, b *batch) ([]*trajectory.Trajectory, err
 		return nil, err
 	}
 	wanted := func(id string, revision int64, in string) bool {
-		r, ok := b.want[id]
-		return ok && r == revision && in == b.id
+		w, ok := b.want[id]
+		return ok && w.revision == revision && in == b.id
 	}
 	var s dataset.Set
 	err := errors.Join(
@@ -156,6 +167,11 @@ func (db *DB) load(ctx context.Context, b *batch) ([]*trajectory.Trajectory, err
 	list, err := dataset.Trajectories(s)
 	if err != nil {
 		return nil, fmt.Errorf("batch %s: %w", b.id, err)
+	}
+	for _, t := range list {
+		if all := b.want[t.ID].reasons; len(all) > len(t.Reasons) {
+			t.Reasons, t.Trainable = all, false
+		}
 	}
 	slices.SortFunc(list, func(x, y *trajectory.Trajectory) int {
 		if x.ID < y.ID {

@@ -261,3 +261,61 @@ func TestTrajectoriesComeBackWhole(t *testing.T) {
 	slices.Sort(all)
 	assert.Len(t, slices.Compact(all), 30)
 }
+
+func TestTwoWitnessesOfOneCall(t *testing.T) {
+	root := t.TempDir()
+	seen, alone := attempt(1, "a"), attempt(2, "b")
+	gateway := func(n int, response string) *trajectory.Trajectory {
+		g := attempt(n, "a")
+		g.Source, g.Steps = trajectory.SourceGateway, g.Steps[:1]
+		g.Steps[0].Model.ResponseID = response
+		return g
+	}
+	twin, own, unknown := gateway(3, "r1-2"), gateway(4, "r4-0"), gateway(5, "")
+	stale := attempt(6, "c") // its live revision no longer shows the call
+	stale.Steps[0].Model.ResponseID = "r4-0"
+	newer := attempt(6, "c")
+	newer.Revision++
+	other := gateway(7, "r1-0")
+	other.Trainable, other.Reasons = false, []trajectory.Reason{trajectory.ReasonFailed, trajectory.ReasonDuplicate}
+	write(t, root, []*trajectory.Trajectory{seen, alone, twin, own, unknown, stale, other})
+	write(t, root, []*trajectory.Trajectory{newer})
+	db := open(t, root)
+	assert.Equal(t, [][]string{
+		{"1", "true", "[]"}, {"2", "true", "[]"}, {"3", "false", `["possible_duplicate"]`}, {"4", "true", "[]"}, {"5", "true", "[]"},
+		{"6", "true", "[]"}, {"7", "false", `["call_failed","possible_duplicate"]`},
+	}, table(t, db, "SELECT right(trajectory_id, 1), trainable, reasons FROM trajectories ORDER BY 1"))
+	chosen, err := db.Select(context.Background(), Selection{})
+	require.NoError(t, err)
+	assert.Equal(t, "not_trainable: possible_duplicate", chosen[2].LeftOut)
+	for got, err := range db.Trajectories(context.Background(), "source = 'gateway' AND NOT trainable") {
+		require.NoError(t, err)
+		assert.False(t, got.Trainable)
+		assert.Contains(t, got.Reasons, trajectory.ReasonDuplicate)
+	}
+}
+
+func TestTwoWritersOfOneTrajectory(t *testing.T) {
+	root := t.TempDir()
+	writeAs := func(name string, list ...*trajectory.Trajectory) {
+		w, err := dataset.NewWriter(root, name, dataset.Options{})
+		require.NoError(t, err)
+		_, err = w.Write(context.Background(), list, nil)
+		require.NoError(t, err)
+		require.NoError(t, w.Close())
+	}
+	one, rest, whole, again, nameless := attempt(1, "a"), attempt(1, "a"), attempt(2, "a"), attempt(2, "a"), attempt(3, "a")
+	rest.Writer, rest.Revision = "other", rest.Revision+1
+	again.Revision++
+	nameless.Writer = ""
+	writeAs("test", one, whole, nameless)
+	writeAs("other", rest)
+	writeAs("test", again)
+	db := open(t, root)
+	assert.Equal(t, [][]string{{"1", "false", `["split_across_collectors"]`}, {"2", "true", "[]"}, {"3", "true", "[]"}},
+		table(t, db, "SELECT right(trajectory_id, 1), trainable, reasons FROM trajectories ORDER BY 1"))
+	chosen, err := db.Select(context.Background(), Selection{})
+	require.NoError(t, err)
+	assert.Equal(t, "not_trainable: split_across_collectors", chosen[0].LeftOut)
+	assert.Empty(t, chosen[1].LeftOut)
+}

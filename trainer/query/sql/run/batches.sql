@@ -1,5 +1,6 @@
--- Where the rows of the chosen trajectories stand.
-SELECT trajectory_id, revision, batch
+-- Where the rows of the chosen trajectories stand, and why they are not
+-- trainable, which is more than the rows themselves can say.
+SELECT trajectory_id, revision, batch, reasons
 FROM trajectories
 WHERE (
 {{.Where}}

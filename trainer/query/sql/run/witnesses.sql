@@ -1,0 +1,5 @@
+-- Whether there is anything that the view trajectories has to look for.
+SELECT
+  coalesce(bool_or(source = 'gateway'), false) AS gateway,
+  coalesce(min(writer) < max(writer), false) AS writers
+FROM files.trajectories

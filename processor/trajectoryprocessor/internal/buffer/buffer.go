@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/tracegrad/tracegrad/internal/trajectory"
+	"github.com/tracegrad/tracegrad/processor/trajectoryprocessor/internal/pack"
 )
 
 // Errors of Add. Nothing of the refused items is kept.
@@ -69,7 +70,9 @@ type Buffer struct {
 	now     int64
 	seq     uint64
 
-	touched []*trace // of the request that is being added
+	packer  pack.Packer
+	request uint64   // serial, of the one that is being added
+	touched []*trace // of it
 	ready   []Closed
 	tally   Tally
 }
@@ -138,6 +141,7 @@ func (b *Buffer) Add(now int64, items []Item) error {
 // makeRoom drops closed units, oldest first, until the items fit.
 func (b *Buffer) makeRoom(items []Item) error {
 	need := int64(0)
+	b.request++
 	for i := range items {
 		s := items[i].Span
 		if t := b.traces[s.TraceID]; t == nil || !t.known.has(s.SpanID) {
@@ -146,6 +150,7 @@ func (b *Buffer) makeRoom(items []Item) error {
 			} else {
 				need += spanCost // what is left of it
 			}
+			need += b.unfolding(t)
 		}
 	}
 	if need > b.cfg.MaxBytes {
@@ -182,6 +187,7 @@ func (b *Buffer) insert(it *Item) {
 			return
 		}
 	default:
+		b.unfold(t)
 		size := cost(it)
 		if held := t.held(); held+size > b.cfg.MaxTrajectoryBytes {
 			t.overflow = true

@@ -73,4 +73,5 @@ func (b *Buffer) close(u *unit, reason trajectory.CloseReason) {
 	}
 	u.due = b.now + int64(b.cfg.LateWindow)
 	b.clock.set(u)
+	b.foldAll(u, reason)
 }

@@ -67,6 +67,7 @@ func (b *Buffer) handOut(u *unit, reason trajectory.CloseReason) {
 func (b *Buffer) parts(u *unit) []part {
 	n := 0
 	for _, t := range u.traces {
+		b.unfold(t)
 		n += len(t.spans)
 	}
 	all := make([]*trajectory.Span, 0, n)

@@ -269,7 +269,7 @@ func parseItem(t *testing.T, text string, now int64, names map[string]string) It
 		case k == "size":
 			n, err := strconv.Atoi(v)
 			require.NoError(t, err)
-			s.Size = n
+			s.Size, s.In = n, strings.Repeat("x", n)
 		case f == "raw":
 			it.Raw, it.Size = fields[0], 1000
 		case f == "err":

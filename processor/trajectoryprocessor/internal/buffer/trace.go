@@ -1,6 +1,9 @@
 package buffer
 
-import "github.com/tracegrad/tracegrad/internal/trajectory"
+import (
+	"github.com/tracegrad/tracegrad/internal/trajectory"
+	"github.com/tracegrad/tracegrad/processor/trajectoryprocessor/internal/pack"
+)
 
 // Bytes held beside what Span.Size says, roughly.
 const (
@@ -15,7 +18,9 @@ func cost(it *Item) int64 { return spanCost + int64(it.Span.Size) + int64(it.Siz
 type trace struct {
 	id        trajectory.TraceID
 	unit      *unit
-	spans     []*trajectory.Span
+	spans     []*trajectory.Span // nil while they are folded
+	folded    pack.Spans
+	unfolded  int64  // bytes when it was folded
 	fresh     []Item // came with Raw and were not handed out yet
 	known     idSet
 	missing   idSet // parents that are named and not here
@@ -25,7 +30,8 @@ type trace struct {
 	bytes     int64
 	continues string // id of the trajectory that closed for good before
 	touched   bool
-	overflow  bool // a byte cap was hit
+	asked     uint64 // the last request for which unfolding answered
+	overflow  bool   // a byte cap was hit
 
 	rollout, conversation, tenant, key string
 

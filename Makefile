@@ -29,7 +29,7 @@ bin/tracegrad:
 	CGO_ENABLED=1 go build -trimpath -o $@ ./trainer/cmd/tracegrad
 
 .PHONY: demo
-demo: build ## Send real traces through the whole path, into ./demo (about a minute)
+demo: build ## Send real traces through the whole path, into ./demo (about 10 s once built)
 	go run -trimpath ./examples/quickstart
 
 ##@ Check

@@ -29,14 +29,20 @@ func shipped(t *testing.T) []string {
 // TestShippedConfigsAreValid: with their defaults, but for what only the user
 // can have: reward rules in the working directory and a bundle.
 func TestShippedConfigsAreValid(t *testing.T) {
-	vector, err := filepath.Abs(filepath.Join(root, "internal/bundle/testdata/vector"))
-	require.NoError(t, err)
-	env := []string{"TRACEGRAD_BUNDLES=" + vector, "TRACEGRAD_LABEL="}
+	env := withBundle(t)
 	for _, config := range shipped(t) {
 		abs, err := filepath.Abs(filepath.Join(root, config))
 		require.NoError(t, err)
 		run(t, filepath.Join(root, "examples/quickstart"), env, collector(t), "validate", "--config", abs)
 	}
+}
+
+// withBundle lets gateway.yaml find a bundle before there is one.
+func withBundle(t *testing.T) []string {
+	t.Helper()
+	vector, err := filepath.Abs(filepath.Join(root, "internal/bundle/testdata/vector"))
+	require.NoError(t, err)
+	return []string{"TRACEGRAD_BUNDLES=" + vector, "TRACEGRAD_LABEL="}
 }
 
 // TestShippedConfigsAreSafe: loopback only, memory bounded first.

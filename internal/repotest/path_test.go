@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -39,6 +40,15 @@ func TestWholePath(t *testing.T) {
 		assert.Equal(t, map[string]int{"facts": truth, "runs": truth}, ask(t, dir,
 			`SELECT count(*) AS facts, count(DISTINCT trajectory_id) AS runs FROM facts JOIN trajectories USING (trajectory_id) WHERE name = 'solved'`))
 		assert.Equal(t, map[string]int{"known": truth}, ask(t, dir, `SELECT count(value) AS known FROM rewards WHERE name = 'solved'`))
+	})
+
+	t.Run("the query that init proposes shows them", func(t *testing.T) {
+		m := regexp.MustCompile(`(?m) sql "(.*)"$`).FindStringSubmatch(run(t, t.TempDir(), nil, tracegrad(t), "init"))
+		require.NotNil(t, m)
+		var rows []map[string]any
+		runJSON(t, &rows, "sql", "--json", "--dataset", filepath.Join(dir, "dataset"), m[1])
+		require.NotEmpty(t, rows)
+		assert.Len(t, rows[0], 4)
 	})
 
 	bundles := one(t, filepath.Join(dir, "bundles", "*", "bundle.json"))
@@ -79,7 +89,9 @@ func TestWholePath(t *testing.T) {
 		var resumed, dry struct {
 			Counts any `json:"counts"`
 			Items  any `json:"items"`
-			Bundle struct{ ID string }
+			Bundle struct{ ID, Dir string }
+			Dir    string
+			Report string
 		}
 		runJSON(t, &resumed, append(night, "--runs", filepath.Join(dir, "runs"), "--bundles", filepath.Join(dir, "bundles"), "--resume", "last")...)
 		assert.Contains(t, bundles, resumed.Bundle.ID)
@@ -87,6 +99,8 @@ func TestWholePath(t *testing.T) {
 		assert.Equal(t, resumed.Counts, dry.Counts)
 		assert.Equal(t, resumed.Items, dry.Items)
 		assert.Len(t, glob(t, filepath.Join(dir, "runs", "2*")), 1, "a dry run leaves nothing")
+		assert.Equal(t, resumed.Bundle.ID, dry.Bundle.ID)
+		assert.Empty(t, dry.Bundle.Dir+dry.Dir+dry.Report, "nor names what it removed")
 	})
 
 	t.Run("everything was stopped", func(t *testing.T) {
@@ -113,8 +127,10 @@ func TestDemoFailsLoudly(t *testing.T) {
 // TestInitIsReadyToRun: the built Collector takes what init writes, as it is.
 func TestInitIsReadyToRun(t *testing.T) {
 	dir := t.TempDir()
-	run(t, dir, nil, tracegrad(t), "init")
+	out := run(t, dir, nil, tracegrad(t), "init")
+	assert.Contains(t, out, filepath.Dir(tracegrad(t))+"/tracegrad-collector --config gateway.yaml\n", "by the path that init was called by")
 	run(t, dir, nil, collector(t), "validate", "--config", "collector.yaml")
+	run(t, dir, withBundle(t), collector(t), "validate", "--config", "gateway.yaml")
 }
 
 // ask runs a query that gives one row of numbers.

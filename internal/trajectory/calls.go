@@ -55,8 +55,15 @@ func (t *tree) unwrap(outer int, inner []int) bool {
 		return true
 	case o.Call == nil || len(o.Call.Reply) == 0:
 		return true // shows nothing that the inner calls lack
-	case len(inner) == 1 && emptyCall(t.spans[inner[0]].Call):
-		t.spans[inner[0]] = merged(t.spans[inner[0]], o)
+	case !slices.ContainsFunc(inner, func(i int) bool { return !emptyCall(t.spans[i].Call) }):
+		// Content is captured outside only: the last call that did not fail has it.
+		last := inner[len(inner)-1]
+		for _, i := range inner {
+			if t.spans[i].Error == "" {
+				last = i
+			}
+		}
+		t.spans[last] = merged(t.spans[last], o)
 		return true
 	}
 	return replyShown(o.Call, inner, t.spans)
@@ -183,7 +190,7 @@ func (t *tree) dropEmpty(calls []int) []int {
 	for k, i := range calls {
 		s := t.spans[i]
 		switch {
-		case answers(s) || s.Error != "":
+		case answers(s) || s.Error != "" || len(s.Missing) > 0: // what was lost is a call all the same
 		case emptyCall(s.Call) && some:
 			continue
 		default:
@@ -203,7 +210,9 @@ func (t *tree) dropEmpty(calls []int) []int {
 func (t *tree) sequel(later []int, i int) int {
 	for _, j := range later {
 		if t.parent[j] == t.parent[i] {
-			if sameCall(t.spans[i].Call, t.spans[j].Call) && t.spans[j].Start >= t.spans[i].Start && t.spans[j].Error == "" {
+			first, s := t.spans[i], t.spans[j]
+			report := s.Start == s.End || s.Start <= first.End // a mark in time, or the same time: not a second call
+			if report && sameCall(first.Call, s.Call) && s.Start >= first.Start && s.Error == "" {
 				return j
 			}
 			return -1

@@ -21,22 +21,37 @@ func sameJSON(a, b string) bool {
 	return reflect.DeepEqual(x, y)
 }
 
-// holdsJSON says whether the JSON text a is the value b or has it inside:
-// frameworks wrap the arguments that the model wrote ({"kwargs": {…}}). An
-// empty object inside proves nothing.
-func holdsJSON(a, b string) bool {
-	if a == b {
+// parsedJSON is a JSON text and its value.
+type parsedJSON struct {
+	text  string
+	value any
+	valid bool
+}
+
+func parseJSON(s string) *parsedJSON {
+	p := &parsedJSON{text: s}
+	p.valid = json.Unmarshal([]byte(s), &p.value) == nil
+	return p
+}
+
+// holds says whether p is the value q or has it inside: frameworks wrap the
+// arguments that the model wrote ({"kwargs": {…}}). An empty object inside
+// proves nothing. Texts that are not JSON are compared as they are.
+func (p *parsedJSON) holds(q *parsedJSON) bool {
+	if p.text == q.text {
 		return true
 	}
-	var x, y any
-	if json.Unmarshal([]byte(a), &x) != nil || json.Unmarshal([]byte(b), &y) != nil {
-		return strings.TrimSpace(a) == strings.TrimSpace(b)
+	if !p.valid || !q.valid {
+		return strings.TrimSpace(p.text) == strings.TrimSpace(q.text)
 	}
-	if o, ok := y.(map[string]any); ok && len(o) == 0 {
-		return reflect.DeepEqual(x, y)
+	if o, ok := q.value.(map[string]any); ok && len(o) == 0 {
+		return reflect.DeepEqual(p.value, q.value)
 	}
-	return holds(x, y, 4)
+	return holds(p.value, q.value, 4)
 }
+
+// holdsJSON is the same for texts.
+func holdsJSON(a, b string) bool { return a == b || parseJSON(a).holds(parseJSON(b)) }
 
 func holds(x, y any, depth int) bool {
 	if reflect.DeepEqual(x, y) {

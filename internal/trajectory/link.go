@@ -179,11 +179,44 @@ func (b *builder) repair() {
 		if n.next == nil || n.span.Error != "" && len(n.reply) == 0 || len(n.turns) == 0 {
 			continue
 		}
-		echo := leading(n.next.turns[len(n.turns):])
+		if len(n.reply) == 0 && b.rivals(n) {
+			continue // the next prompt shows the reply of one of them
+		}
+		echo := echoOf(n.reply, n.next.turns[len(n.turns):])
 		if len(echo) > 0 {
 			n.reply = repaired(n.reply, echo)
 		}
 	}
+}
+
+// rivals says whether another call was sent the same prompt at the same time.
+func (b *builder) rivals(n *node) bool {
+	last := n.hashes[len(n.hashes)-1]
+	for _, c := range b.calls {
+		if c != n && len(c.hashes) == len(n.hashes) && c.hashes[len(c.hashes)-1] == last &&
+			c.span.Start < n.span.End && n.span.Start < c.span.End {
+			return true
+		}
+	}
+	return false
+}
+
+// echoOf is what the turns after a prompt show of its reply: the assistant
+// turns that make up the reply, where it is shown; else up to the first that
+// asks for tools. What follows was said by calls that nobody traced.
+func echoOf(reply, rest []*Message) []*Message {
+	echo := leading(rest)
+	text, calls := flatten(reply)
+	for k := range echo {
+		etext, ecalls := flatten(echo[:k+1])
+		if len(reply) > 0 && etext == text && len(ecalls) == len(calls) || len(ecalls) > 0 {
+			return echo[:k+1]
+		}
+	}
+	if len(reply) == 0 && len(echo) > 1 {
+		return echo[:1]
+	}
+	return echo
 }
 
 // repaired returns the reply with what it lost filled from its echo.
@@ -201,8 +234,12 @@ func repaired(reply, echo []*Message) []*Message {
 		return reply
 	}
 	m := &Message{Role: RoleAssistant, Text: text, ToolCalls: fixed, Parts: reply[0].Parts}
+	said := reply
 	if text == "" {
-		m.Text = etext
+		m.Text, said = etext, echo
+	}
+	if len(said) == 1 {
+		m.Text = said[0].Text // as it was, not trimmed
 	}
 	for _, r := range append(slices.Clone(reply), echo...) {
 		if m.Reasoning == "" {

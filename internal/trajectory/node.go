@@ -29,6 +29,7 @@ type node struct {
 	// Tool runs.
 	tool    *ToolRun
 	claimed bool // a call that asked for it is known
+	parsed  *parsedJSON
 }
 
 // builder holds the state of one assembly.

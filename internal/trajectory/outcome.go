@@ -77,7 +77,7 @@ func (b *builder) output(root *Span, nodes []*node) string {
 	}
 	answer, open, rest := "", false, said
 	for _, n := range nodes {
-		if n.call == nil || n.span.Error != "" {
+		if n.call == nil || n.span.Error != "" || b.judged(n) {
 			continue // what a failed call said before it was cut is no answer
 		}
 		text, calls := flatten(n.reply)
@@ -101,6 +101,11 @@ func (b *builder) output(root *Span, nodes []*node) string {
 		return said
 	}
 	return answer
+}
+
+// judged says whether a call is below a span that judges the agent.
+func (b *builder) judged(n *node) bool {
+	return n.span.Judge || b.tree.ancestor(n.at, func(s *Span) bool { return s.Judge }, nil) >= 0
 }
 
 // judge sums up tokens and reasons and decides whether to train on it.
@@ -138,7 +143,7 @@ func (b *builder) judge(t *Trajectory, known []Reason) {
 		input.add(s.Model.InputTokens)
 		output.add(s.Model.OutputTokens)
 		switch {
-		case len(s.Model.TokenIDs) == 0:
+		case len(s.Model.TokenIDs) == 0 || len(s.Model.Logprobs) != len(s.Model.TokenIDs):
 			tokens = TokensNone
 		case tokens == TokensCaptured && s.Model.Constrained != nil && *s.Model.Constrained:
 			tokens = TokensConstrained

@@ -10,11 +10,20 @@ import (
 // without a span.
 func (b *builder) matchTools() {
 	runs := b.runsByID()
+	var elsewhere map[string]shown
 	for _, n := range b.calls {
 		_, calls := flatten(n.reply)
 		results := shownResults(n, calls)
 		for i := range calls {
-			c := &calls[i]
+			c, next := &calls[i], n.next
+			if results[i] == nil && c.ID != "" {
+				if elsewhere == nil {
+					elsewhere = b.resultsByID()
+				}
+				if s, ok := elsewhere[c.ID]; ok && s.by.start >= n.start && s.by != n {
+					results[i], next = s.message, s.by
+				}
+			}
 			run := b.take(runs, c.ID)
 			if run == nil {
 				run = b.search(n, c)
@@ -30,12 +39,35 @@ func (b *builder) matchTools() {
 			run.parent = n
 			run.adopt(c, results[i])
 			run.after(n)
-			if n.next != nil {
-				n.next.after(run)
+			if next != nil {
+				next.after(run)
 			}
 		}
 	}
 	b.settle()
+}
+
+// shown is a tool result and the first call whose prompt has it.
+type shown struct {
+	message *Message
+	by      *node
+}
+
+// resultsByID finds results in prompts that do not continue the call that asked:
+// conversations that the server holds, histories that were trimmed.
+func (b *builder) resultsByID() map[string]shown {
+	out := map[string]shown{}
+	for _, n := range b.calls {
+		for _, m := range n.turns {
+			if m.Role != RoleTool || m.ToolCallID == "" {
+				continue
+			}
+			if s, ok := out[m.ToolCallID]; !ok || n.start < s.by.start {
+				out[m.ToolCallID] = shown{m, n}
+			}
+		}
+	}
+	return out
 }
 
 // runsByID is nil for a few runs, which are searched.
@@ -82,9 +114,9 @@ func (r *node) adopt(c *ToolCall, result *Message) {
 	if r.tool.Name == "" || c.Name != "" && sameName(r.tool.Name, c.Name) {
 		r.tool.Name = c.Name
 	}
-	if result != nil && (result.Text != "" || result.Parts != "") {
-		r.tool.Result = &result.Text
-		if result.Text == "" {
+	if result != nil {
+		r.tool.Result = &result.Text // an empty text is an empty result
+		if result.Text == "" && result.Parts != "" {
 			r.tool.Result = &result.Parts
 		}
 	}
@@ -153,14 +185,21 @@ func shownResults(n *node, calls []ToolCall) []*Message {
 func (b *builder) search(n *node, c *ToolCall) *node {
 	var best *node
 	bestExact := false
+	var wanted *parsedJSON
 	for _, t := range b.tools {
 		if t.claimed || t.span == nil || t.start < n.start || !sameName(t.tool.Name, c.Name) {
 			continue
 		}
+		if bestExact && best.scope == n.scope && t.start >= best.start {
+			break // runs are in order: nothing closer follows
+		}
 		if t.tool.CallID != "" && c.ID != "" && t.tool.CallID == c.ID {
 			return t
 		}
-		exact := t.tool.Arguments != "" && holdsJSON(t.tool.Arguments, c.Arguments)
+		if wanted == nil {
+			wanted = parseJSON(c.Arguments)
+		}
+		exact := t.tool.Arguments != "" && (t.tool.Arguments == c.Arguments || t.arguments().holds(wanted))
 		if !exact && t.tool.Arguments != "" && !hands(c.Name) {
 			continue
 		}
@@ -169,6 +208,14 @@ func (b *builder) search(n *node, c *ToolCall) *node {
 		}
 	}
 	return best
+}
+
+// arguments are parsed once.
+func (t *node) arguments() *parsedJSON {
+	if t.parsed == nil {
+		t.parsed = parseJSON(t.tool.Arguments)
+	}
+	return t.parsed
 }
 
 // closer prefers runs of the same agent, then the earliest.

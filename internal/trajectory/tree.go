@@ -149,22 +149,24 @@ func (t *tree) root() int {
 	return best
 }
 
-// missingParents counts spans whose parent should be here and is not. One
-// missing parent above everything is a caller in another process, not a loss.
+// missingParents counts spans whose parent should be here and is not. A parent
+// that is flagged remote is a caller in another process; so is the one missing
+// parent of the one agent or workflow that stands above everything else. Model
+// calls and tool runs whose parent is missing are what is left of a run.
 func (t *tree) missingParents() int {
-	var missing []spanKey
-	roots := 0
+	missing, tops, whole := 0, 0, false
 	for i, s := range t.spans {
-		switch {
-		case t.parent[i] >= 0:
-		case s.ParentID == (SpanID{}):
-			roots++
-		case !s.Remote:
-			missing = appendNew(missing, spanKey{s.TraceID, s.ParentID})
+		if t.parent[i] >= 0 {
+			continue
+		}
+		tops++
+		if s.ParentID != (SpanID{}) && !s.Remote {
+			missing++
+			whole = !isModel(s) && !isTool(s)
 		}
 	}
-	if roots == 0 && len(missing) == 1 {
+	if tops == 1 && whole {
 		return 0
 	}
-	return len(missing)
+	return missing
 }

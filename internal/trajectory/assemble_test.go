@@ -340,3 +340,124 @@ func TestCutAnswer(t *testing.T) {
 	assert.Equal(t, "whole", got.Output)
 	assert.True(t, got.Trainable, "a retry that went well: %v", got.Reasons)
 }
+
+func TestLostContentIsSaid(t *testing.T) {
+	dropped := model(3, 1, 3, 4, nil)
+	dropped.Missing = []Reason{ReasonDropped}
+	got := Assemble([]*Span{agent(1, 0, 0, 9, "a"), model(2, 1, 1, 2, prompt(user("q")), says("x")), dropped}, Options{})
+	assert.Equal(t, 2, got.ModelCalls)
+	assert.Contains(t, got.Reasons, ReasonDropped)
+	assert.False(t, got.Trainable)
+}
+
+// A straggler of a run whose rest is gone is not a whole run.
+func TestStraggler(t *testing.T) {
+	left := model(3, 99, 3, 4, prompt(user("q")), says("x"))
+	assert.Contains(t, Assemble([]*Span{left}, Options{}).Reasons, ReasonOrphans)
+	left.Remote = true
+	assert.NotContains(t, Assemble([]*Span{left}, Options{}).Reasons, ReasonOrphans)
+}
+
+// Content is captured on the wrapper, retries and the call inside it are bare.
+func TestWrapperOverRetries(t *testing.T) {
+	failed, fine := model(3, 2, 2, 3, nil), model(4, 2, 5, 9, nil)
+	failed.Error, fine.Call.OutputTokens = "429", ptr(int64(3))
+	got := Assemble([]*Span{agent(1, 0, 0, 20, "a"), model(2, 1, 1, 10, prompt(user("q")), says("hi")), failed, fine}, Options{})
+	require.Equal(t, 2, got.ModelCalls)
+	assert.Contains(t, got.Steps[0].Reasons, ReasonFailed)
+	assert.Equal(t, "hi", replyOf(got, 1).Text)
+	assert.EqualValues(t, 3, *got.OutputTokens)
+}
+
+func TestTwoCallsWithOnePrompt(t *testing.T) {
+	got := Assemble([]*Span{
+		model(1, 0, 1, 2, prompt(user("q"))),
+		model(2, 0, 15, 20, prompt(user("q")), says("x")),
+	}, Options{})
+	assert.Equal(t, 2, got.ModelCalls, "they do not overlap")
+}
+
+// What follows the echo of a reply was said by a call that nobody traced.
+func TestRepairTakesTheReplyOnly(t *testing.T) {
+	got := Assemble([]*Span{
+		model(1, 0, 1, 2, prompt(user("q")), says(" Sure. ")),
+		model(2, 0, 5, 6, prompt(user("q"), says("Sure."), says("", call("h1", "f", "{}")), result("h1", "r")), says("done")),
+	}, Options{})
+	assert.Empty(t, replyOf(got, 0).ToolCalls)
+	assert.Equal(t, " Sure. ", replyOf(got, 0).Text, "as it was written")
+}
+
+func TestHiddenRepliesOfParallelCallsAreNotGuessed(t *testing.T) {
+	got := Assemble([]*Span{
+		model(1, 0, 1, 9, prompt(user("q"))), model(2, 0, 2, 8, prompt(user("q"))),
+		model(3, 0, 20, 22, prompt(user("q"), says("one of them"), user("go on")), says("done")),
+	}, Options{})
+	for i := range 2 {
+		assert.Empty(t, got.Steps[i].Model.Output)
+	}
+}
+
+// The server holds the conversation: the next prompt is the result alone.
+func TestResultsWithoutHistory(t *testing.T) {
+	got := Assemble([]*Span{
+		model(1, 0, 1, 2, prompt(user("q")), says("", call("a", "f", `{"x":1}`))),
+		model(2, 0, 5, 6, prompt(result("a", "")), says("done")),
+	}, Options{})
+	require.Equal(t, []string{"m0", "f", "m1"}, kinds(got))
+	require.NotNil(t, got.Steps[1].Tool.Result, "an empty text is an empty result")
+	assert.Empty(t, *got.Steps[1].Tool.Result)
+}
+
+func TestJudgesDoNotAnswer(t *testing.T) {
+	judge := span(3, 1, RoleOther, 10, 20)
+	judge.Judge = true
+	got := Assemble([]*Span{
+		agent(1, 0, 0, 30, "a"), model(2, 1, 1, 2, prompt(user("q")), says("answer")),
+		judge, model(4, 3, 11, 12, prompt(user("judge this")), says("Score: 0.2")),
+	}, Options{})
+	assert.Equal(t, "answer", got.Output)
+}
+
+func TestCutKeepsSubAgents(t *testing.T) {
+	plan := says("", call("a", "hotels", `{"q":"find a hotel"}`), call("b", "flights", `{"q":"find a flight"}`))
+	parts := Cut([]*Span{
+		model(1, 0, 1, 2, prompt(system("planner"), user("plan a trip")), plan),
+		model(2, 0, 3, 4, prompt(system("hotels"), user("find a hotel")), says("Hotel X")),
+		model(3, 0, 5, 6, prompt(system("flights"), user("find a flight")), says("Flight Y")),
+		model(4, 0, 7, 8, prompt(system("planner"), user("plan a trip"), plan, result("a", "Hotel X"), result("b", "Flight Y")), says("Done.")),
+	})
+	assert.Len(t, parts, 1)
+}
+
+func TestCutSeparatesOverlappingTasks(t *testing.T) {
+	one, two := says("", call("a", "f", `{"n":1}`)), says("", call("b", "f", `{"n":2}`))
+	parts := Cut([]*Span{
+		model(1, 0, 1, 2, prompt(system("s"), user("first task")), one),
+		model(2, 0, 3, 4, prompt(system("s"), user("second task")), two),
+		model(3, 0, 5, 6, prompt(system("s"), user("first task"), one, result("a", "1")), says("one")),
+		model(4, 0, 7, 8, prompt(system("s"), user("second task"), two, result("b", "2")), says("two")),
+	})
+	require.Len(t, parts, 2)
+	assert.Equal(t, SpanID{3}, parts[0][1].SpanID)
+	assert.Equal(t, SpanID{4}, parts[1][1].SpanID)
+}
+
+func TestCutAfterAFailedCall(t *testing.T) {
+	failed := model(1, 0, 1, 2, prompt(user("delete my account")))
+	failed.Error = "429"
+	parts := Cut([]*Span{failed, model(2, 0, 5, 6, prompt(user("what is 2+2?")), says("Four."))})
+	assert.Len(t, parts, 2)
+}
+
+// Local servers count their tool calls from zero in every reply.
+func TestCutWithRepeatedCallIDs(t *testing.T) {
+	ask := says("", call("call_0", "f", `{}`))
+	oslo := model(1, 0, 1, 2, prompt(user("oslo")), ask)
+	done := model(2, 0, 4, 5, prompt(user("oslo"), ask, result("call_0", "cold")), says("cold"))
+	rome := model(3, 0, 10, 11, prompt(user("oslo"), ask, result("call_0", "cold"), says("cold"), user("rome")), ask)
+	first, second := toolSpan(4, 0, 3, 4, ToolRun{Name: "f", CallID: "call_0"}), toolSpan(5, 0, 12, 13, ToolRun{Name: "f", CallID: "call_0"})
+	parts := Cut([]*Span{second, first, rome, done, oslo})
+	require.Len(t, parts, 2)
+	assert.Contains(t, parts[0], first)
+	assert.Contains(t, parts[1], second)
+}

@@ -212,7 +212,7 @@ func (t *tree) sequel(later []int, i int) int {
 		if t.parent[j] == t.parent[i] {
 			first, s := t.spans[i], t.spans[j]
 			report := s.Start == s.End || s.Start <= first.End // a mark in time, or the same time: not a second call
-			if report && sameCall(first.Call, s.Call) && s.Start >= first.Start && s.Error == "" {
+			if report && answers(s) && sameCall(first.Call, s.Call) && s.Start >= first.Start && s.Error == "" {
 				return j
 			}
 			return -1

@@ -6,114 +6,225 @@ import (
 	"strings"
 )
 
-// Cut splits the spans of joined fragments into trajectories, in order. A new
-// user message after an answer without open tool calls starts the next one.
-// Spans that are no model call go with the call that asked for them, else with
-// the trajectory that was running when they started.
+// Cut splits the spans of joined fragments into trajectories, in order of
+// their first call. A new user message after an answer without open tool calls
+// starts the next one. The cut follows threads: what continues a call stays
+// with it, even where two attempts of one session overlap.
+//
+// A call that continues nothing belongs to a trajectory if it asks about the
+// same user message (a retry, a handover with a rewritten history), shows no
+// user message at all (the server holds the history), or is a sub-agent's: the
+// trajectory waits for a tool, and the call has other instructions or repeats
+// what the tool was asked. Spans that are no model call go with the call that
+// asked for them.
 func Cut(spans []*Span) [][]*Span {
-	calls, others := []*Span{}, []*Span{}
+	c := cutter{byPrompt: map[uint64][]*fragment{}}
+	var others []*Span
 	for _, s := range spans {
 		if isModel(s) && s.Call != nil {
-			calls = append(calls, s)
+			c.calls = append(c.calls, newFragment(s))
 		} else {
 			others = append(others, s)
 		}
 	}
-	if len(calls) == 0 {
+	if len(c.calls) == 0 {
 		return [][]*Span{spans}
 	}
-	slices.SortStableFunc(calls, func(a, b *Span) int {
-		return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(len(a.Call.Prompt), len(b.Call.Prompt)))
+	slices.SortStableFunc(c.calls, func(a, b *fragment) int {
+		return cmp.Or(cmp.Compare(a.span.Start, b.span.Start), cmp.Compare(len(a.hashes), len(b.hashes)))
 	})
-	var parts [][]*Span
-	for i, s := range calls {
-		if i == 0 || startsNext(parts[len(parts)-1], s) {
-			parts = append(parts, nil)
-		}
-		parts[len(parts)-1] = append(parts[len(parts)-1], s)
+	for _, f := range c.calls {
+		c.place(f)
 	}
+	slices.SortStableFunc(others, func(a, b *Span) int { return cmp.Compare(a.Start, b.Start) })
 	for _, s := range others {
-		i := home(parts, s)
-		parts[i] = append(parts[i], s)
+		p := c.home(s)
+		p.spans = append(p.spans, s)
 	}
-	return parts
+	out := make([][]*Span, len(c.parts))
+	for i, p := range c.parts {
+		out[i] = p.spans
+	}
+	return out
 }
 
-// startsNext says whether s begins with a user message that the running
-// trajectory has not seen, after an answer that leaves no tool call open.
-func startsNext(part []*Span, s *Span) bool {
-	said := lastUser(s.Call.Prompt)
-	if said == "" {
-		return false
-	}
-	for _, p := range part {
-		if lastUser(p.Call.Prompt) == said && len(turns(p.Call.Prompt)) >= userDepth(s.Call.Prompt) {
-			return false // the same turn
+// fragment is one model call of the cluster.
+type fragment struct {
+	span   *Span
+	turns  []*Message
+	hashes []uint64
+	asked  string // the user message it asks about
+	depth  int    // turns up to and with that message
+	part   *part
+	ran    []string // ids of its tool calls whose run is placed
+	done   bool     // a later call shows what its tool calls returned
+}
+
+func newFragment(s *Span) *fragment {
+	f := &fragment{span: s, turns: turns(s.Call.Prompt), hashes: s.Call.Prefixes()}
+	for i := len(f.turns) - 1; i >= 0; i-- {
+		if f.turns[i].Role == RoleUser && f.turns[i].Text != "" {
+			f.asked, f.depth = strings.TrimSpace(f.turns[i].Text), i+1
+			break
 		}
 	}
-	last := part[len(part)-1]
-	if last.Error != "" && len(last.Call.Reply) == 0 {
-		return false
-	}
-	_, calls := flatten(last.Call.Reply)
-	if len(calls) > 0 && !answered(s.Call.Prompt, last) {
-		return false
-	}
-	return true
+	return f
 }
 
-// lastUser is the user message that a prompt asks about: the last user turn.
-func lastUser(prompt []*Message) string {
-	for i := len(prompt) - 1; i >= 0; i-- {
-		if prompt[i].Role == RoleUser && prompt[i].Text != "" {
-			return strings.TrimSpace(prompt[i].Text)
+// part is one trajectory in the making.
+type part struct {
+	spans []*Span
+	calls []*fragment
+	asked string
+}
+
+type cutter struct {
+	calls    []*fragment
+	parts    []*part
+	byPrompt map[uint64][]*fragment // hash of a whole prompt → placed calls
+}
+
+// place puts a call into the trajectory that it belongs to.
+func (c *cutter) place(f *fragment) {
+	p := c.continued(f)
+	if p == nil {
+		p = c.related(f)
+	}
+	if p == nil {
+		p = &part{asked: f.asked}
+		c.parts = append(c.parts, p)
+	}
+	f.part = p
+	p.calls = append(p.calls, f)
+	p.spans = append(p.spans, f.span)
+	if n := len(f.hashes); n > 0 {
+		c.byPrompt[f.hashes[n-1]] = append(c.byPrompt[f.hashes[n-1]], f)
+	}
+}
+
+// continued is the trajectory of the call that f continues, nil if there is
+// none or f brings a new user message after its answer.
+func (c *cutter) continued(f *fragment) *part {
+	for i := len(f.hashes) - 2; i >= 0; i-- {
+		var best *fragment
+		bestFit := FitNo
+		for _, e := range c.byPrompt[f.hashes[i]] {
+			if fit := echoes(e.span.Call.Reply, f.turns[i+1:]); fit != FitNo && fit >= bestFit {
+				best, bestFit = e, fit
+			}
+		}
+		if best == nil {
+			continue
+		}
+		if f.depth > i+1 { // a user message came after that call's prompt
+			_, calls := flatten(best.span.Call.Reply)
+			if len(calls) == 0 || answeredBefore(f) {
+				return nil
+			}
+		}
+		best.done = true
+		return best.part
+	}
+	return nil
+}
+
+// answeredBefore says whether the turn before the new user message is an
+// answer without open tool calls: the call that gave it may be missing.
+func answeredBefore(f *fragment) bool {
+	if f.depth < 2 {
+		return false
+	}
+	before := f.turns[f.depth-2]
+	return before.Role == RoleAssistant && len(before.ToolCalls) == 0
+}
+
+// related is the trajectory of a call that continues none.
+func (c *cutter) related(f *fragment) *part {
+	for i := len(c.parts) - 1; i >= 0; i-- {
+		p := c.parts[i]
+		switch {
+		case f.asked == "" && i == len(c.parts)-1:
+			return p
+		case f.asked == p.asked && p.asks(f):
+			return p
+		case p.delegates(f):
+			return p
+		}
+	}
+	return nil
+}
+
+// asks says whether f asks the same question as a call of p: at the same place
+// of the conversation, not the same words again after an answer.
+func (p *part) asks(f *fragment) bool {
+	for _, e := range p.calls {
+		if e.asked == f.asked && len(e.turns) >= f.depth {
+			return true
+		}
+	}
+	return false
+}
+
+// delegates says whether f is a call of a sub-agent that p waits for.
+func (p *part) delegates(f *fragment) bool {
+	for _, e := range p.calls {
+		_, calls := flatten(e.span.Call.Reply)
+		if len(calls) == 0 || e.done {
+			continue
+		}
+		mine, theirs := instructions(f.span.Call.Prompt), instructions(e.span.Call.Prompt)
+		if mine != "" && theirs != "" && mine != theirs {
+			return true
+		}
+		for _, call := range calls {
+			if len(f.asked) > 3 && strings.Contains(call.Arguments, f.asked) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func instructions(prompt []*Message) string {
+	for _, m := range prompt {
+		if instruction(m) {
+			return m.Text
 		}
 	}
 	return ""
 }
 
-// userDepth is the number of turns up to the last user turn.
-func userDepth(prompt []*Message) int {
-	ts := turns(prompt)
-	for i := len(ts) - 1; i >= 0; i-- {
-		if ts[i].Role == RoleUser && ts[i].Text != "" {
-			return i + 1
+// home is the trajectory of a span that is no model call: of the latest call
+// before it that asked for it and has no run yet, else the one that was going
+// on.
+func (c *cutter) home(s *Span) *part {
+	at := c.parts[0]
+	var asker *fragment
+	for _, f := range c.calls {
+		if f.span.Start > s.Start {
+			break
+		}
+		at = f.part
+		if s.Tool != nil && s.Tool.CallID != "" && f.asks(s.Tool.CallID) {
+			asker = f
 		}
 	}
-	return 0
-}
-
-// answered says whether the prompt shows that the calls of last's reply were
-// closed by an assistant answer before the new user message: the reply that
-// the cut needs may be in a call that was never seen.
-func answered(prompt []*Message, last *Span) bool {
-	ts := turns(prompt)
-	end := userDepth(prompt) - 1
-	if end <= len(turns(last.Call.Prompt)) || end < 1 {
-		return false
+	if asker == nil {
+		return at
 	}
-	before := ts[end-1]
-	return before.Role == RoleAssistant && len(before.ToolCalls) == 0
+	asker.ran = append(asker.ran, s.Tool.CallID)
+	return asker.part
 }
 
-// home is the trajectory of a span that is no model call.
-func home(parts [][]*Span, s *Span) int {
-	at := 0
-	for i, part := range parts {
-		for _, p := range part {
-			if s.Tool != nil && s.Tool.CallID != "" && p.Call != nil {
-				for _, m := range p.Call.Reply {
-					for _, c := range m.ToolCalls {
-						if c.ID == s.Tool.CallID {
-							return i
-						}
-					}
-				}
+// asks says whether the reply has a tool call with the id and no run is known
+// for it.
+func (f *fragment) asks(id string) bool {
+	for _, m := range f.span.Call.Reply {
+		for i := range m.ToolCalls {
+			if m.ToolCalls[i].ID == id && !slices.Contains(f.ran, id) {
+				return true
 			}
 		}
-		if part[0].Start <= s.Start {
-			at = i
-		}
 	}
-	return at
+	return false
 }

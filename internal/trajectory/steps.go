@@ -1,6 +1,9 @@
 package trajectory
 
-import "slices"
+import (
+	"encoding/json"
+	"slices"
+)
 
 // writeSteps turns the ordered nodes into steps and fills the message table.
 func (b *builder) writeSteps(t *Trajectory, nodes []*node) {
@@ -37,6 +40,7 @@ func (b *builder) place(s *Step, n *node) {
 		s.TraceID, s.SpanID = b.hexed.trace(n.span.TraceID), n.span.SpanID.String()
 		s.StartedAt, s.EndedAt, s.Error = n.span.Start/1000, n.span.End/1000, n.span.Error
 		s.Reasons = slices.Clone(n.span.Missing)
+		s.Attributes = stepAttributes(n.span)
 	}
 	if cause := b.cause(n); cause != nil {
 		s.Parent = &cause.index
@@ -47,6 +51,26 @@ func (b *builder) place(s *Step, n *node) {
 	} else if n.tool != nil {
 		s.Thread = b.threadOfScope(n)
 	}
+}
+
+// stepAttributes is the allow-listed attributes of a span and what the gateway
+// added to its prompt, as JSON; "" for none.
+func stepAttributes(s *Span) string {
+	if len(s.Attributes) == 0 && s.Injected == "" {
+		return ""
+	}
+	all := make(map[string]any, len(s.Attributes)+1)
+	for k, v := range s.Attributes {
+		all[k] = v
+	}
+	if s.Injected != "" {
+		all[AttrInjected] = json.RawMessage(s.Injected)
+	}
+	raw, err := json.Marshal(all)
+	if err != nil {
+		return "" // what was injected is no JSON
+	}
+	return string(raw)
 }
 
 // threadOfScope is the thread of the last model call of the same agent before
@@ -80,9 +104,6 @@ func (b *builder) modelStep(s *Step, n *node) {
 	s.Kind = KindModel
 	*s.Model = n.call.ModelCall
 	s.Model.Input, s.Model.Output = b.table.indices(n.call.Prompt), b.table.indices(n.reply)
-	if n.span.Injected != "" {
-		s.Attributes = `{"` + AttrInjected + `":` + n.span.Injected + `}`
-	}
 	switch {
 	case n.span.Error != "": // with a reply, too: nobody can tell how much of it is missing
 		s.Reasons = appendNew(s.Reasons, ReasonFailed)

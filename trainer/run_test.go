@@ -5,10 +5,12 @@ package trainer
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +21,7 @@ import (
 	"github.com/tracegrad/tracegrad/internal/bundle"
 	"github.com/tracegrad/tracegrad/internal/dataset"
 	"github.com/tracegrad/tracegrad/internal/trajectory"
+	"github.com/tracegrad/tracegrad/rewards"
 	"github.com/tracegrad/tracegrad/trainer/prompt"
 	"github.com/tracegrad/tracegrad/trainer/query"
 )
@@ -197,6 +200,88 @@ func TestRewardsAreWrittenBackOnce(t *testing.T) {
 	files, err = dataset.Files(other, dataset.TableRewards)
 	require.NoError(t, err)
 	assert.Empty(t, files)
+}
+
+// A fact can make a rule let go of a step that it chose when the trajectory was
+// exported. The dataset must then say what the run says.
+func TestStepsThatAreNotChosenAnyMoreAreTakenBack(t *testing.T) {
+	root := t.TempDir()
+	w, err := dataset.NewWriter(root, "collector", dataset.Options{})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, w.Close()) }()
+	var list []*trajectory.Trajectory
+	for _, r := range rollouts(t) {
+		one := r.trajectory()
+		for i := range one.Steps {
+			one.Steps[i].TraceID, one.Steps[i].SpanID = r.Traces[0], fmt.Sprintf("%016x", i)
+		}
+		list = append(list, one)
+	}
+	_, err = w.Write(context.Background(), list, nil)
+	require.NoError(t, err)
+	c := quickstart(t, root)
+	c.Rewards.File = filepath.Join(t.TempDir(), "rewards.yaml")
+	require.NoError(t, os.WriteFile(c.Rewards.File, []byte(`rewards:
+  - {name: calls, expr: 'tool_calls'}
+  - {name: wasted, level: step, when: 'kind == "tool" && (feedback("useful") ?? 0) == 0', expr: '-1', weight: 0.5}
+`), 0o600))
+	run1(t, c)
+	agree := func() (takenBack int) {
+		result := run1(t, c)
+		engine, err := rewards.Load(c.Rewards.File)
+		require.NoError(t, err)
+		db, err := query.Open(context.Background(), root, query.Options{Rules: engine.Rules()})
+		require.NoError(t, err)
+		defer db.Close()
+		got := map[string]float64{}
+		rows, err := db.Query(context.Background(), "SELECT trajectory_id, value::VARCHAR FROM returns WHERE value IS NOT NULL")
+		require.NoError(t, err)
+		defer rows.Close()
+		for rows.Next() {
+			got[rows.Values()[0].(string)], err = strconv.ParseFloat(rows.Values()[1].(string), 64)
+			require.NoError(t, err)
+		}
+		n := 0
+		for i, line := range strings.Split(strings.TrimSpace(readAll(t, filepath.Join(result.Dir, "score.jsonl"))), "\n") {
+			if i == 0 {
+				continue
+			}
+			var row Scored
+			require.NoError(t, json.Unmarshal([]byte(line), &row))
+			require.InDelta(t, *row.Return, got[row.Profile.ID], 1e-9, row.Profile.ID)
+			n++
+		}
+		assert.Equal(t, 114, n)
+		stored, err := db.Rewards(context.Background())
+		require.NoError(t, err)
+		for _, list := range stored {
+			for _, r := range list {
+				if r.Reason == query.ReasonNotChosen {
+					takenBack++
+				}
+			}
+		}
+		return takenBack
+	}
+	assert.Zero(t, agree())
+	say := func(value float64, at int64) {
+		var facts []trajectory.Fact
+		for _, one := range list {
+			for i := range one.Steps {
+				if i%3 == 1 {
+					facts = append(facts, trajectory.Fact{Name: "useful", Value: &value, Source: "feedback", TraceID: one.Steps[i].TraceID, SpanID: one.Steps[i].SpanID, ObservedAt: clock().UnixMicro() + at})
+				}
+			}
+		}
+		_, err = w.WriteFacts(context.Background(), facts)
+		require.NoError(t, err)
+	}
+	say(1, 1)
+	taken := agree()
+	assert.Positive(t, taken)
+	assert.Equal(t, taken, agree(), "it is said once")
+	say(0, 2)
+	assert.Zero(t, agree(), "and chosen again")
 }
 
 func TestWithoutVerdictsThereIsNothingToTrain(t *testing.T) {

@@ -9,7 +9,9 @@ import (
 
 	"github.com/tracegrad/tracegrad/internal/dataset"
 	"github.com/tracegrad/tracegrad/internal/trajectory"
+	"github.com/tracegrad/tracegrad/rewards"
 	"github.com/tracegrad/tracegrad/trainer/prompt"
+	"github.com/tracegrad/tracegrad/trainer/query"
 )
 
 // Scored is a chosen trajectory with its rewards and its profile.
@@ -129,7 +131,7 @@ func (w *scorer) keepChanged(t *trajectory.Trajectory, list []trajectory.Reward)
 		return
 	}
 	stored := w.stored[t.ID]
-	for _, r := range list {
+	for _, r := range append(list, w.notChosen(stored, list)...) {
 		at := slices.IndexFunc(stored, func(old trajectory.Reward) bool {
 			return old.Step == r.Step && old.Name == r.Name && old.RuleHash == r.RuleHash
 		})
@@ -141,6 +143,22 @@ func (w *scorer) keepChanged(t *trajectory.Trajectory, list []trajectory.Reward)
 		}
 		w.changed = append(w.changed, dataset.NewRewardRow(t.ID, t.Revision, t.FirstSeenAt, r))
 	}
+}
+
+// notChosen takes back the values of steps that a rule's `when` chose before
+// the facts came and chooses no more: no reward of them is computed now, so
+// nothing else would be newer than what the dataset says.
+func (w *scorer) notChosen(stored, list []trajectory.Reward) (out []trajectory.Reward) {
+	for _, old := range stored {
+		if old.Step < 0 || slices.ContainsFunc(list, func(r trajectory.Reward) bool { return r.Step == old.Step && r.Name == old.Name }) {
+			continue
+		}
+		out = append(out, trajectory.Reward{
+			Step: old.Step, Name: old.Name, Reason: query.ReasonNotChosen, Explanation: "when: is not true any more",
+			Source: rewards.Source, RuleHash: old.RuleHash, Provisional: old.Provisional, EvaluatedAt: w.clock().UnixMicro(),
+		})
+	}
+	return out
 }
 
 func sameValue(a, b trajectory.Reward) bool {

@@ -36,6 +36,10 @@ func (db *DB) Facts(ctx context.Context) (map[string][]trajectory.Fact, error) {
 	return out, explained(db.blame(ctx, rows.Err()))
 }
 
+// ReasonNotChosen is the reason of a null reward that takes back the value of a
+// step which its rule does not choose any more. It adds nothing and masks nothing.
+const ReasonNotChosen = "not_chosen"
+
 // Rewards gives the current rewards of live trajectories, by trajectory id, in
 // the order of the rules and steps.
 func (db *DB) Rewards(ctx context.Context) (map[string][]trajectory.Reward, error) {

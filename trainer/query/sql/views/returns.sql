@@ -2,14 +2,15 @@
 -- its steps), as rewards.(*Engine).Return defines it. value is NULL with the
 -- reason: a rule with missing: mask is null (masked), no reward was computed
 -- under the current rules (not_scored), none had a value (no_value), or no
--- rules were given (no_rules: pass the rewards file).
+-- rules were given (no_rules: pass the rewards file). A reward with the reason
+-- not_chosen takes a value back: it is there, and adds nothing.
 CREATE VIEW returns AS
 WITH by_rule AS (
   SELECT
     trajectory_id, revision, name,
     sum(value) AS total,
     count(value) AS known,
-    count(*) - count(value) AS nulls
+    count(*) FILTER (value IS NULL AND reason IS DISTINCT FROM 'not_chosen') AS nulls
   FROM rewards
   GROUP BY trajectory_id, revision, name
 ),
@@ -20,7 +21,7 @@ by_trajectory AS (
     count(*) FILTER (level = 'trajectory' AND known > 0 AND missing = 'mask') AS masking_known,
     count(*) FILTER (nulls > 0 AND missing = 'mask') AS masking_null,
     count(*) FILTER (known > 0) AS rules_known,
-    count(*) FILTER (level = 'step') AS steps_scored
+    count(*) FILTER (level = 'step' AND known = 0 AND nulls > 0) AS steps_null
   FROM by_rule JOIN rules USING (name)
   GROUP BY trajectory_id, revision
 ),
@@ -38,7 +39,7 @@ judged AS (
       WHEN n.weights = 0 THEN 'no_rules'
       WHEN b.trajectory_id IS NULL THEN 'not_scored'
       WHEN b.masking_null > 0 OR b.masking_known < n.masking THEN 'masked'
-      WHEN b.rules_known = 0 AND b.steps_scored = n.steps THEN 'no_value'
+      WHEN b.rules_known = 0 AND b.steps_null = n.steps THEN 'no_value'
       WHEN NOT isfinite(coalesce(b.value, 0)) THEN 'not_finite'
     END AS reason
   FROM live

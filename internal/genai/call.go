@@ -45,12 +45,12 @@ func (d *Decoder) prompt(s *trajectory.Span, c *trajectory.Call) {
 	var missing trajectory.Reason
 	switch {
 	case r.has(fInputParts):
-		c.Prompt, missing = d.messages(r.text(fInputParts), semconvMessage)
+		c.Prompt, missing = d.history(r.text(fInputParts), semconvMessage)
 		if sys := d.instructions(r.text(fSystem)); sys != nil && len(c.Prompt) > 0 && (c.Prompt[0].Role != trajectory.RoleSystem || c.Prompt[0].Text != sys.Text) {
 			c.Prompt = append([]*trajectory.Message{sys}, c.Prompt...)
 		}
 	case r.has(fVercelPrompt):
-		c.Prompt, missing = d.messages(r.text(fVercelPrompt), vercelMessage)
+		c.Prompt, missing = d.history(r.text(fVercelPrompt), vercelMessage)
 	case len(r.flat.input) > 0 || r.flat.cut:
 		var cut bool
 		if c.Prompt, cut = d.build(r.flat.input, false); cut || r.flat.cut {
@@ -64,7 +64,7 @@ func (d *Decoder) prompt(s *trajectory.Span, c *trajectory.Call) {
 	}
 	if len(c.Prompt) == 0 && strings.HasPrefix(strings.TrimSpace(r.text(fValueIn)), "{") {
 		if ms := gjson.Get(r.text(fValueIn), "messages"); ms.IsArray() {
-			c.Prompt, missing = d.messages(ms.Raw, openAIMessage)
+			c.Prompt, missing = d.history(ms.Raw, openAIMessage)
 		}
 	}
 	s.Missing = addReason(s.Missing, missing)
@@ -108,7 +108,7 @@ func (d *Decoder) reply(s *trajectory.Span, c *trajectory.Call) {
 	switch {
 	case r.has(fOutputParts):
 		raw := r.text(fOutputParts)
-		if c.Reply, missing = d.messages(raw, semconvMessage); c.FinishReason == "" {
+		if c.Reply, missing = d.said(raw, semconvMessage); c.FinishReason == "" {
 			c.FinishReason = gjson.Get(raw, "0.finish_reason").String()
 		}
 	case r.has(fVercelText) || r.has(fVercelCalls) || r.has(fVercelObject) || r.has(fVercelReason):
@@ -321,11 +321,11 @@ func array(s string) string {
 // spoken is the plain input and output that an agent or a workflow shows.
 func (d *Decoder) spoken(r *reader) (in, out string) {
 	if r.has(fInputParts) {
-		ms, _ := d.messages(r.text(fInputParts), semconvMessage)
+		ms, _ := d.said(r.text(fInputParts), semconvMessage)
 		in = lastText(ms, trajectory.RoleUser)
 	}
 	if r.has(fOutputParts) {
-		ms, _ := d.messages(r.text(fOutputParts), semconvMessage)
+		ms, _ := d.said(r.text(fOutputParts), semconvMessage)
 		out = lastText(ms, trajectory.RoleAssistant)
 	}
 	if raw := r.text(fVercelInput); in == "" && raw != "" {
@@ -333,7 +333,7 @@ func (d *Decoder) spoken(r *reader) (in, out string) {
 		if p := o.get("prompt"); p.isText() {
 			in = d.memo.texts.read(p)
 		} else if ms := o.first("messages", "prompt"); strings.HasPrefix(ms.raw, "[") {
-			parsed, _ := d.messages(ms.raw, vercelMessage)
+			parsed, _ := d.said(ms.raw, vercelMessage)
 			in = lastText(parsed, trajectory.RoleUser)
 		}
 	}

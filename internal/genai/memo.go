@@ -35,53 +35,6 @@ type parsed struct {
 	messages []*trajectory.Message
 }
 
-type prompt struct {
-	raw      string // the JSON array
-	messages []*trajectory.Message
-}
-
-// threads is how many prompts are kept for comparison: one for each thread
-// that is likely to go on at the same time.
-const threads = 8
-
-// extends returns the messages of the longest remembered prompt that raw
-// begins with, and the offset of the first element after them.
-// The thread goes on: remember will replace that prompt.
-func (m *memo) extends(raw string) ([]*trajectory.Message, int) {
-	best := -1
-	for i := range m.last {
-		p := m.last[i].raw
-		body := len(p) - 1 // without the closing bracket
-		if body > 1 && len(raw) > body && raw[body] == ',' && strings.HasPrefix(raw, p[:body]) &&
-			(best < 0 || len(p) > len(m.last[best].raw)) {
-			best = i
-		}
-	}
-	m.match = best
-	if best < 0 {
-		return nil, 1
-	}
-	return m.last[best].messages, len(m.last[best].raw)
-}
-
-// remember keeps a whole prompt in place of the one that it extends.
-func (m *memo) remember(raw string, messages []*trajectory.Message) {
-	if m.match >= 0 {
-		m.added += len(raw) - len(m.last[m.match].raw)
-		m.last[m.match] = prompt{raw, messages}
-		return
-	}
-	if len(m.last) == threads {
-		copy(m.last, m.last[1:])
-		m.last = m.last[:threads-1]
-	}
-	if m.last == nil {
-		m.last = make([]prompt, 0, threads)
-	}
-	m.last = append(m.last, prompt{raw, messages})
-	m.added += len(raw)
-}
-
 // seed is fixed for the life of the process: hashes never leave it.
 var seed = maphash.MakeSeed()
 

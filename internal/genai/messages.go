@@ -12,11 +12,27 @@ import (
 // own.
 type readMessage func(d *Decoder, c *scanner) []*trajectory.Message
 
-// messages parses a JSON array of messages. Elements that were seen before
-// are not parsed again. A value that is not a JSON array of messages is
-// missing, and the reason says how.
-func (d *Decoder) messages(raw string, read readMessage) ([]*trajectory.Message, trajectory.Reason) {
+// history parses the messages of a prompt. Of one that begins with an earlier
+// one only the rest is parsed.
+func (d *Decoder) history(raw string, read readMessage) ([]*trajectory.Message, trajectory.Reason) {
 	raw = strings.TrimSpace(unquoted(raw))
+	known, at := d.memo.extends(raw)
+	ms, missing := d.messages(raw, read, known, at)
+	if missing == "" && len(ms) > 0 {
+		d.memo.remember(raw, ms)
+	}
+	return ms, missing
+}
+
+// said parses the messages of a reply.
+func (d *Decoder) said(raw string, read readMessage) ([]*trajectory.Message, trajectory.Reason) {
+	return d.messages(strings.TrimSpace(unquoted(raw)), read, nil, 1)
+}
+
+// messages parses a JSON array of messages, of which those that end before at
+// are known. Elements that were seen before are not parsed again. A value that
+// is not a JSON array of messages is missing, and the reason says how.
+func (d *Decoder) messages(raw string, read readMessage, known []*trajectory.Message, at int) ([]*trajectory.Message, trajectory.Reason) {
 	if raw == "" || raw == "[]" || raw == "null" {
 		return nil, ""
 	}
@@ -26,7 +42,6 @@ func (d *Decoder) messages(raw string, read readMessage) ([]*trajectory.Message,
 	if raw[0] != '[' || raw[len(raw)-1] != ']' {
 		return nil, trajectory.ReasonTruncated
 	}
-	known, at := d.memo.extends(raw)
 	out := append(make([]*trajectory.Message, 0, len(known)+4), known...)
 	// What comes after a history that is known is new.
 	fresh := len(known) > 0 || d.memo.empty()
@@ -43,7 +58,6 @@ func (d *Decoder) messages(raw string, read readMessage) ([]*trajectory.Message,
 	if c.bad {
 		return nil, trajectory.ReasonTruncated
 	}
-	d.memo.remember(raw, out)
 	if hidden(out) {
 		return nil, trajectory.ReasonRedacted
 	}

@@ -70,6 +70,9 @@ type Buffer struct {
 	now     int64
 	seq     uint64
 
+	round    uint64 // of Buffer.fresh
+	compared int64  // messages of calls; tests hold it against the number of calls
+
 	packer  pack.Packer
 	request uint64   // serial, of the one that is being added
 	touched []*trace // of it

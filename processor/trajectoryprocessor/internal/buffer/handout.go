@@ -137,6 +137,7 @@ func (b *Buffer) name(p *part, u *unit, claimed map[*emitted]bool, taken map[str
 		}
 	}
 	if p.id == "" { // one trace in several parts
+		p.named = first.id
 		p.id = trajectory.IDOf(first.id.String() + "/" + p.spans[0].SpanID.String())
 	}
 	taken[p.id] = true
@@ -167,9 +168,17 @@ func (b *Buffer) retire(u *unit, parts []part, claimed map[*emitted]bool, reason
 	}
 }
 
-// revise returns the next revision: the time in µs, forced to rise.
+// revise returns the next revision: the time in µs, forced to rise, also for
+// another trajectory that takes the name of the same trace.
 func (b *Buffer) revise(e *emitted) int64 {
+	named := b.traces[e.named]
+	if named != nil {
+		e.revision = max(e.revision, named.revision)
+	}
 	e.revision = max(b.now/1000, e.revision+1)
+	if named != nil {
+		named.revision = e.revision
+	}
 	return e.revision
 }
 

@@ -37,51 +37,86 @@ func (b *Buffer) enter(t *trace, keys []uint64) {
 		t.slots[i] = slot{trace: t, key: key, at: len(b.story[key])}
 		b.story[key] = append(b.story[key], &t.slots[i])
 	}
-	b.grow(t, int64(len(t.slots))*slotCost)
+	b.grow(t, t.indexCost())
 }
 
-// callKeys returns the keys of a model call and the fragments that may
-// continue it.
-func (b *Buffer) callKeys(t *trace) (keys []uint64, later []*trace) {
+// leaveIndex takes a trace out of the index.
+func (b *Buffer) leaveIndex(t *trace) {
+	b.grow(t, -t.indexCost())
+	for i := range t.slots {
+		s := &t.slots[i]
+		list := b.story[s.key]
+		last := len(list) - 1
+		list[s.at] = list[last]
+		list[s.at].at = s.at
+		list[last] = nil
+		if last == 0 {
+			delete(b.story, s.key)
+		} else {
+			b.story[s.key] = list[:last]
+		}
+	}
+}
+
+// keys returns what a fragment is found by, each key once.
+func (b *Buffer) keys(t *trace) []uint64 {
+	var keys []uint64
+	switch {
+	case t.call.Role == trajectory.RoleToolSpan:
+		keys = b.toolKeys(t)
+	case t.call.Call != nil:
+		keys = b.callKeys(t)
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+func (b *Buffer) callKeys(t *trace) []uint64 {
 	call := t.call.Call
 	t.prefixes, t.turns = call.Prefixes(), call.Turns()
 	last := len(t.prefixes) - 1
 	if last < 0 {
-		return nil, nil
+		return nil
 	}
-	keys = make([]uint64, 0, last+8)
+	keys := make([]uint64, 0, last+8)
 	for i := range last {
-		if reply := answer(t.turns[i+1:]); len(reply) > 0 && t.turns[i].Role != trajectory.RoleAssistant {
+		if t.turns[i].Role == trajectory.RoleAssistant {
+			continue
+		}
+		if reply := answer(t.turns[i+1:]); len(reply) > 0 {
 			for _, sign := range signs(reply) {
 				keys = append(keys, b.key(t, laterCall, t.prefixes[i], sign))
 			}
 		}
 	}
-	if len(call.Reply) == 0 && t.call.Error != "" {
-		return keys, nil // a failed call has no continuation
-	}
-	found := func(key uint64) {
-		for _, s := range b.story[key] {
-			if !slices.Contains(later, s.trace) {
-				later = append(later, s.trace)
-			}
-		}
+	if !t.continuable() {
+		return keys
 	}
 	for _, sign := range signs(call.Reply) {
 		keys = append(keys, b.key(t, earlierCall, t.prefixes[last], sign))
-		if key := b.key(t, laterCall, t.prefixes[last], sign); sign != anySign || len(b.story[key]) <= maxTies {
-			found(key)
-		}
 	}
-	for _, m := range call.Reply {
-		for _, c := range m.ToolCalls {
-			if c.ID != "" {
-				keys = append(keys, b.key(t, askedTool, 0, text(c.ID)))
-				found(b.key(t, ranTool, 0, text(c.ID)))
+	for id := range t.asksFor {
+		keys = append(keys, b.key(t, askedTool, 0, id))
+	}
+	return keys
+}
+
+// continuable says whether a fragment is a call that others can continue: a
+// failed one is not.
+func (t *trace) continuable() bool {
+	c := t.call.Call
+	return t.call.Role == trajectory.RoleModelSpan && c != nil && len(t.turns) > 0 && (len(c.Reply) > 0 || t.call.Error == "")
+}
+
+// asksFor yields the hashes of the tool-call ids that a call asks for.
+func (t *trace) asksFor(yield func(uint64) bool) {
+	for _, m := range t.call.Call.Reply {
+		for i := range m.ToolCalls {
+			if id := m.ToolCalls[i].ID; id != "" && !yield(text(id)) {
+				return
 			}
 		}
 	}
-	return keys, later
 }
 
 func (b *Buffer) toolKeys(t *trace) []uint64 {

@@ -43,7 +43,11 @@ type trace struct {
 
 	fragment          // its place in the message history
 	part     *emitted // the trajectory that it was last handed out in
+	revision int64    // the last of all trajectories that are named after it
 }
+
+// indexCost is what a fragment holds for its place in the history.
+func (t *trace) indexCost() int64 { return int64(len(t.slots)) * slotCost }
 
 func isCall(s *trajectory.Span) bool {
 	return s.Role == trajectory.RoleModelSpan || s.Role == trajectory.RoleToolSpan

@@ -25,6 +25,7 @@ type unit struct {
 	bytes  int64
 	open   int // traces that are not whole
 	gone   bool
+	torn   bool // lost a link; is about to be rebuilt
 
 	prev, next *unit // in Buffer.open or Buffer.closed
 	due        int64 // when the clock must look at it

@@ -41,9 +41,14 @@ func TestInitKnowsTheClocks(t *testing.T) {
 		require.NoError(t, err)
 		return d
 	}
-	root, idle, flush := clock("root_grace"), clock("idle"), clock("flush_timeout")
-	assert.Equal(t, fmt.Sprintf("%v s (root_grace %v s + flush %v s)", (root+flush).Seconds(), root.Seconds(), flush.Seconds()), rootWait)
-	assert.Equal(t, fmt.Sprintf("%v s (idle %v s + flush %v s)", (idle+flush).Seconds(), idle.Seconds(), flush.Seconds()), idleWait)
+	says := func(wait, key string, first, flush time.Duration) {
+		t.Helper()
+		want := fmt.Sprintf("%v s (%s %v s + flush %v s)", (first + flush).Seconds(), key, first.Seconds(), flush.Seconds())
+		assert.Equal(t, want, wait)
+	}
+	flush := clock("flush_timeout")
+	says(rootWait, "root_grace", clock("root_grace"), flush)
+	says(idleWait, "idle", clock("idle"), flush)
 }
 
 // TestPrograms: what is proposed can be typed after cd.

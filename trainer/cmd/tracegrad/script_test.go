@@ -2,8 +2,10 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -12,6 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tracegrad/tracegrad/internal/dataset"
 	"github.com/tracegrad/tracegrad/trainer/query"
 )
 
@@ -38,7 +41,9 @@ func TestScript(t *testing.T) {
 			if name != "duckdb" {
 				return false, errors.New("unknown condition " + name)
 			}
-			db, err := query.Open(t.Context(), t.TempDir(), query.Options{})
+			dir := t.TempDir()
+			require.NoError(t, os.Mkdir(filepath.Join(dir, fmt.Sprintf("v%d", dataset.Version)), 0o755))
+			db, err := query.Open(t.Context(), dir, query.Options{})
 			if err != nil {
 				return false, ignore(err, query.ErrNoCgo)
 			}

@@ -131,9 +131,10 @@ func (f *sqlFlags) ask(ctx context.Context, text string, show func(*query.Rows) 
 	return rows.Err()
 }
 
-// namingDataset adds to an error about where the dataset is how to say it.
+// namingDataset adds to an error about where the dataset is how to say it,
+// unless it says so already.
 func namingDataset(err error, hint string) error {
-	if errors.Is(err, query.ErrNoDataset) {
+	if errors.Is(err, query.ErrNoDataset) && !strings.Contains(err.Error(), "--dataset") {
 		return fmt.Errorf("%w: %s", err, hint)
 	}
 	return err

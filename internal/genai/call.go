@@ -239,27 +239,22 @@ func (r *reader) finish() string {
 // every call: what was checked once is not checked again.
 func (d *Decoder) tools() string {
 	r := d.r
-	if !r.has(fTools) {
-		return d.memo.list(r.flat.tools)
-	}
-	v := r.values[fTools]
-	if v.Type() == pcommon.ValueTypeSlice {
-		defs := r.flat.tools[:0]
+	defs := r.flat.tools
+	if r.has(fTools) {
+		v := r.values[fTools]
+		if v.Type() != pcommon.ValueTypeSlice {
+			return d.memo.take(d.shared().toolArray(unquoted(v.AsString())))
+		}
+		defs = defs[:0]
 		for _, e := range v.Slice().All() {
 			defs = append(defs, e.AsString())
 		}
 		r.flat.tools = defs
-		return d.memo.list(defs)
 	}
-	raw := v.AsString()
-	if d.memo.tools == raw && raw != "" {
-		return raw
+	if len(defs) == 0 {
+		return ""
 	}
-	raw = unquoted(raw)
-	if strings.HasPrefix(raw, "[") && valid(raw) {
-		return d.memo.same(raw)
-	}
-	return ""
+	return d.memo.take(d.shared().toolList(defs))
 }
 
 // tool reads a tool span.
@@ -288,15 +283,31 @@ func (r *reader) tool(span string) *trajectory.ToolRun {
 	return t
 }
 
-// keyword opens the arguments of a traced Python function, {"args": [],
-// "kwargs": {…}}: the model wrote the inner object.
+// keyword opens the arguments of a traced function, {"args": [], "kwargs": {…}}
+// or LangChain's {"input_str": …, "inputs": {…}, …}: the model wrote the inner
+// object.
 func keyword(args string) string {
 	if !strings.Contains(args, `"kwargs"`) {
 		return args
 	}
+	var inner gjson.Result
 	v := gjson.Parse(args)
-	inner := v.Get("kwargs")
-	if positional := v.Get("args"); !inner.IsObject() || positional.Exists() && len(positional.Array()) > 0 {
+	if v.Get("input_str").Exists() {
+		inner = v.Get("inputs")
+	} else {
+		v.ForEach(func(k, m gjson.Result) bool {
+			switch {
+			case k.Str == "kwargs":
+				inner = m
+				return true
+			case k.Str == "args" && len(m.Array()) == 0, k.Str == "sanitize_inputs_outputs":
+				return true
+			}
+			inner = gjson.Result{} // an argument of its own
+			return false
+		})
+	}
+	if !inner.IsObject() {
 		return args
 	}
 	return inner.Raw

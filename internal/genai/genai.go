@@ -25,6 +25,8 @@ type Options struct {
 	TaskKey    []string // attributes that name the task, the first present wins; looked up on span, then resource
 	Tenant     []string // attributes that name the tenant, likewise
 	Attributes []string // attributes kept on the trajectory
+
+	Shared *Shared // what decoders that are used by one goroutine at a time may share; nil = nothing
 }
 
 // Decoder decodes the spans of one trajectory. It remembers the messages that
@@ -42,6 +44,10 @@ var readers = sync.Pool{New: func() any { return new(reader) }}
 
 // NewDecoder returns a decoder without memory.
 func NewDecoder(opt Options) *Decoder { return &Decoder{opt: opt} }
+
+// Forget makes the decoder like a new one, for the next trajectory. What it has
+// decoded stays as it is.
+func (d *Decoder) Forget() { d.memo.forget() }
 
 // Marked says whether a span carries a GenAI marker of any dialect. It looks at
 // names only and is cheap enough for every ordinary span.

@@ -3,7 +3,6 @@ package genai
 import (
 	"hash/maphash"
 	"slices"
-	"strings"
 
 	"github.com/tracegrad/tracegrad/internal/trajectory"
 )
@@ -19,13 +18,20 @@ type memo struct {
 	match int               // index in last that extends found, -1 = none
 	added int               // bytes of text taken in so far
 
-	tools string   // the last tool definitions
-	defs  []string // what they were made of, where that was a list
-
+	tools string // the last tool definitions
 	texts texts
 	names []string // of tools, mostly: few, and repeated
 	slab  []trajectory.Message
 	ones  []*trajectory.Message
+}
+
+// forget leaves room that holds nothing of what was read: texts and messages
+// belong to the spans that were decoded.
+func (m *memo) forget() {
+	clear(m.known)
+	clear(m.last)
+	clear(m.names)
+	*m = memo{known: m.known[:0], last: m.last[:0], names: m.names[:0]}
 }
 
 // parsed is what became of a raw text.
@@ -159,34 +165,11 @@ func (m *memo) name(s string) string {
 	return s
 }
 
-// same gives equal tool definitions one string.
-func (m *memo) same(tools string) string {
+// take counts tool definitions that differ from the last ones.
+func (m *memo) take(tools string) string {
 	if m.tools != tools {
-		m.tools, m.defs = tools, nil
+		m.tools = tools
 		m.added += len(tools)
 	}
 	return m.tools
-}
-
-// list is tool definitions as one JSON array. It is made anew only if they are
-// not those of the last call.
-func (m *memo) list(defs []string) string {
-	if len(defs) == 0 {
-		return ""
-	}
-	if slices.Equal(defs, m.defs) {
-		return m.tools
-	}
-	good := make([]string, 0, len(defs))
-	for _, s := range defs {
-		if valid(s) {
-			good = append(good, s)
-		}
-	}
-	m.defs = slices.Clone(defs)
-	if len(good) == 0 {
-		m.tools = ""
-		return ""
-	}
-	return m.same("[" + strings.Join(good, ",") + "]")
 }

@@ -16,7 +16,7 @@ func (b *builder) matchTools() {
 		results := shownResults(n, calls)
 		for i := range calls {
 			c, next := &calls[i], n.next
-			if results[i] == nil && c.ID != "" {
+			if results[i] == nil && c.ID != "" && !slices.ContainsFunc(calls[:i], func(e ToolCall) bool { return e.ID == c.ID }) {
 				if elsewhere == nil {
 					elsewhere = b.resultsByID()
 				}
@@ -211,11 +211,11 @@ func (b *builder) search(n *node, c *ToolCall) *node {
 }
 
 // arguments are parsed once.
-func (t *node) arguments() *parsedJSON {
-	if t.parsed == nil {
-		t.parsed = parseJSON(t.tool.Arguments)
+func (r *node) arguments() *parsedJSON {
+	if r.parsed == nil {
+		r.parsed = parseJSON(r.tool.Arguments)
 	}
-	return t.parsed
+	return r.parsed
 }
 
 // closer prefers runs of the same agent, then the earliest.

@@ -25,6 +25,9 @@ type Error struct {
 	// What was asked, such as "where" or "group_by" for expressions of a config;
 	// "" for the text of a query.
 	What string
+	// Line is the line of the expression that the message points at, from 1; 0 =
+	// unknown, or the text of a query.
+	Line int
 }
 
 func (e *Error) Error() string {

@@ -47,10 +47,10 @@ func (db *DB) checkFiles(ctx context.Context, table string) error {
 	return fmt.Errorf("read table %s: files disagree about the type of a column: rewrite those that differ from docs/dataset.md", table)
 }
 
-// required are the columns that make rows count; a file without them is not of
-// this table.
+// required are the columns that make rows count and that tell the tables apart;
+// a file without them is not of this table.
 var required = map[string][]string{
-	"trajectories": {"trajectory_id", "revision", "batch"},
+	"trajectories": {"trajectory_id", "revision", "batch", "trace_ids", "span_count"},
 	"steps":        {"trajectory_id", "revision", "batch", "step_index", "kind"},
 	"messages":     {"trajectory_id", "revision", "batch", "message_index"},
 	"rewards":      {"trajectory_id", "revision", "batch", "name", "value", "rule_hash"},

@@ -45,6 +45,9 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	_, err := Open(context.Background(), filepath.Join(t.TempDir(), "nothing"), Options{})
 	require.ErrorIs(t, err, ErrNoDataset)
 	assert.Contains(t, err.Error(), "nothing: no dataset: there is no such directory")
+	_, err = Open(context.Background(), "/", Options{})
+	require.ErrorIs(t, err, ErrNoDataset)
+	assert.Contains(t, err.Error(), "open dataset /: no dataset: it holds other things and no folder v1: name the directory that the parquet exporter writes to (--dataset, ")
 
 	foreign := func(rows any, table string) error {
 		root := t.TempDir()
@@ -71,7 +74,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	for want, err := range map[string]error{
 		"zz-foreign.parquet: it is not a Parquet file that can be read":                                          foreign("this is not parquet at all", "steps"),
 		"zz-foreign.parquet: it has no column trajectory_id, so it is not a file of table messages":              foreign([]struct{ Name string }{{"x"}}, "messages"),
-		"zz-foreign.parquet: its column revision is VARCHAR instead of BIGINT: move the file out of the dataset": foreign([]otherTypes{{"1", "2", "3"}}, "trajectories"),
+		"zz-foreign.parquet: its column revision is VARCHAR instead of BIGINT: move the file out of the dataset": foreign([]otherTypes{{"1", "2", "3", nil, 1}}, "trajectories"),
 	} {
 		require.Error(t, err, want)
 		assert.Contains(t, err.Error(), want)
@@ -80,9 +83,39 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 }
 
 type otherTypes struct {
-	TrajectoryID string `parquet:"trajectory_id"`
-	Revision     string `parquet:"revision"`
-	Batch        string `parquet:"batch"`
+	TrajectoryID string   `parquet:"trajectory_id"`
+	Revision     string   `parquet:"revision"`
+	Batch        string   `parquet:"batch"`
+	TraceIDs     []string `parquet:"trace_ids,list"`
+	SpanCount    int32    `parquet:"span_count"`
+}
+
+// A file in the folder of another table has many of its columns.
+func TestFilesOfOtherTablesAreForeign(t *testing.T) {
+	for _, from := range dataset.Tables {
+		for _, to := range dataset.Tables {
+			if from == to {
+				continue
+			}
+			root := t.TempDir()
+			one := attempt(1, "a")
+			one.Rewards = []trajectory.Reward{{Step: -1, Name: "solved", Value: ptr(1.0)}}
+			for _, f := range write(t, root, []*trajectory.Trajectory{one}, trajectory.Fact{Name: "solved", TrajectoryID: one.ID, ObservedAt: 1}).Files {
+				if f.Table != from {
+					continue
+				}
+				raw, err := os.ReadFile(f.Path)
+				require.NoError(t, err)
+				dir := filepath.Join(root, "v1", to, "date=2026-02-03")
+				require.NoError(t, os.MkdirAll(dir, 0o750))
+				require.NoError(t, os.WriteFile(filepath.Join(dir, "zz-lost.parquet"), raw, 0o640))
+			}
+			_, err := Open(context.Background(), root, Options{})
+			require.Error(t, err, "%s in %s", from, to)
+			assert.Contains(t, err.Error(), "zz-lost.parquet: it has no column ")
+			assert.Contains(t, err.Error(), "so it is not a file of table "+to)
+		}
+	}
 }
 
 func TestBrokenDataNamesTheFile(t *testing.T) {
@@ -127,13 +160,15 @@ func TestColumnsComeAndGo(t *testing.T) {
 	root := t.TempDir()
 	write(t, root, []*trajectory.Trajectory{attempt(1, "a")})
 	type later struct {
-		TrajectoryID string `parquet:"trajectory_id"`
-		Revision     int64  `parquet:"revision"`
-		Batch        string `parquet:"batch"`
-		Mood         string `parquet:"mood"`
+		TrajectoryID string   `parquet:"trajectory_id"`
+		Revision     int64    `parquet:"revision"`
+		Batch        string   `parquet:"batch"`
+		TraceIDs     []string `parquet:"trace_ids,list"`
+		SpanCount    int32    `parquet:"span_count"`
+		Mood         string   `parquet:"mood"`
 	}
 	dir := filepath.Join(root, "v1", "trajectories", "date=2026-02-03")
-	require.NoError(t, parquet.WriteFile(filepath.Join(dir, "other-B.parquet"), []later{{"zz", 5, "B", "good"}}))
+	require.NoError(t, parquet.WriteFile(filepath.Join(dir, "other-B.parquet"), []later{{"zz", 5, "B", nil, 1, "good"}}))
 	db := open(t, root)
 	assert.Equal(t, [][]string{{"a", "NULL"}, {"NULL", "good"}}, table(t, db, "SELECT task_key, mood FROM trajectories ORDER BY trajectory_id"))
 }

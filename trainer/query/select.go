@@ -6,6 +6,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -43,57 +45,86 @@ const (
 // Check reports the first expression that DuckDB cannot make sense of, as an
 // [*Error] whose What is its key.
 func (db *DB) Check(ctx context.Context, s Selection) error {
+	return s.each(func(text, kind string) error {
+		// On a line of its own, and closed on the next: a comment at its end must
+		// not swallow the bracket.
+		query := "SELECT (\n" + text + "\n)::" + kind + " FROM trajectories LIMIT 0"
+		if err := readOnly(ctx, db.sql, query); err != nil {
+			return err
+		}
+		rows, err := db.sql.QueryContext(ctx, query)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		if columns, _ := rows.Columns(); len(columns) != 1 {
+			return &Error{Message: "must be one expression, without SELECT and ;"}
+		}
+		return rows.Err()
+	})
+}
+
+// each calls try for every expression with the type it must have, and says of
+// an error which expression it is about.
+func (s Selection) each(try func(text, kind string) error) error {
 	for _, x := range []struct{ what, text, kind string }{
 		{whatWhere, s.Where, "BOOLEAN"},
 		{whatGroupBy, s.GroupBy, "VARCHAR"},
 		{whatHoldout, s.HoldoutBy, "VARCHAR"},
 	} {
-		if err := db.checkExpression(ctx, x.text, x.kind); err != nil {
-			var e *Error
-			if errors.As(err, &e) {
-				e.What = x.what
-				return e
-			}
+		if strings.TrimSpace(x.text) == "" {
+			continue
+		}
+		err := explained(try(x.text, x.kind))
+		var e *Error
+		switch {
+		case errors.As(err, &e):
+			e = e.within(x.text)
+			e.What = x.what
+			return e
+		case err != nil:
 			return fmt.Errorf("%s: %w", x.what, err)
 		}
 	}
 	return nil
 }
 
-func (db *DB) checkExpression(ctx context.Context, text, kind string) error {
-	if strings.TrimSpace(text) == "" {
-		return nil
+var pointer = regexp.MustCompile(`(?m)\n*^LINE (\d+):`)
+
+// within counts the lines of an error from those of an expression that stands
+// in the query from its second line on. What is shown of other lines is ours,
+// and would only confuse.
+func (e *Error) within(text string) *Error {
+	found := pointer.FindStringSubmatchIndex(e.Message)
+	if found == nil {
+		return &Error{Message: e.Message}
 	}
-	// On a line of its own, and closed on the next: a comment at its end must
-	// not swallow the bracket.
-	query := "SELECT (\n" + text + "\n)::" + kind + " FROM trajectories LIMIT 0"
-	if err := readOnly(ctx, db.sql, query); err != nil {
-		return relined(explained(err))
+	n, _ := strconv.Atoi(e.Message[found[2]:found[3]])
+	n--
+	before, last := e.Message[:found[0]], strings.Count(text, "\n")+1
+	switch {
+	case 1 <= n && n <= last:
+		number := strconv.Itoa(n)
+		number += ":" + strings.Repeat(" ", found[3]-found[2]-len(number)) // the caret stays where it is
+		return &Error{Message: e.Message[:found[2]] + number + e.Message[found[3]+1:], Line: n}
+	case n > last && strings.Contains(before, "syntax error"):
+		return &Error{Message: "Parser Error: syntax error at the end: the expression is not complete", Line: last}
 	}
-	rows, err := db.sql.QueryContext(ctx, query)
-	if err != nil {
-		return relined(explained(err))
-	}
-	defer rows.Close()
-	if columns, _ := rows.Columns(); len(columns) != 1 {
-		return &Error{Message: "must be one expression, without SELECT and ;"}
-	}
-	return nil
+	return &Error{Message: before}
 }
 
-// relined counts the lines of an error from the expression's first.
-func relined(err error) error {
+// culprit finds the expression that fails on the data, for errors that point
+// into a query of ours.
+func (db *DB) culprit(ctx context.Context, s Selection, err error) error {
 	var e *Error
-	if !errors.As(err, &e) {
+	if err = explained(db.blame(ctx, err)); !errors.As(err, &e) || ctx.Err() != nil {
 		return err
 	}
-	message := line.ReplaceAllStringFunc(e.Message, func(found string) string {
+	found := s.each(func(text, kind string) error {
 		var n int
-		_, _ = fmt.Sscanf(found, "LINE %d:", &n)
-		fixed := fmt.Sprintf("LINE %d:", max(n-1, 1))
-		return fixed + strings.Repeat(" ", len(found)-len(fixed)) // the caret stays where it is
+		return db.sql.QueryRowContext(ctx, "SELECT count((\n"+text+"\n)::"+kind+") FROM trajectories").Scan(&n)
 	})
-	return &Error{Message: message}
+	return cmp.Or(found, error(e.within("")))
 }
 
 // Select lists every live trajectory in order of its id, with what the
@@ -114,7 +145,7 @@ func (db *DB) Select(ctx context.Context, s Selection) ([]Candidate, error) {
 	}
 	rows, err := db.sql.QueryContext(ctx, text, sql.Named("since", s.Since.UTC()), sql.Named("until", s.Until.UTC()))
 	if err != nil {
-		return nil, explained(db.blame(ctx, err))
+		return nil, db.culprit(ctx, s, err)
 	}
 	defer rows.Close()
 	var out []Candidate
@@ -125,5 +156,8 @@ func (db *DB) Select(ctx context.Context, s Selection) ([]Candidate, error) {
 		}
 		out = append(out, c)
 	}
-	return out, explained(db.blame(ctx, rows.Err()))
+	if err := rows.Err(); err != nil {
+		return nil, db.culprit(ctx, s, err)
+	}
+	return out, nil
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -69,7 +70,9 @@ func TestExpressionsThatMakeNoSense(t *testing.T) {
 		{Selection{Where: "1) = 1; DROP VIEW live; SELECT (1"}, "where: more than one statement"},
 		{Selection{Where: "true), (false"}, "where: must be one expression"},
 		{Selection{GroupBy: "task_key -- why not"}, ""},
-		{Selection{GroupBy: "upper(task_key"}, "group_by: Parser Error"},
+		{Selection{GroupBy: "upper(task_key"}, "group_by: Parser Error: syntax error at the end: the expression is not complete"},
+		{Selection{GroupBy: "CASE"}, "group_by: Parser Error: syntax error at the end: the expression is not complete"},
+		{Selection{Where: "epoch(input)"}, "where: Binder Error: "},
 		{Selection{HoldoutBy: "nothing(input)"}, "gate.holdout_by: Catalog Error: Scalar Function with name nothing does not exist"},
 	} {
 		_, err := db.Select(context.Background(), c.selection)
@@ -80,9 +83,36 @@ func TestExpressionsThatMakeNoSense(t *testing.T) {
 		var e *Error
 		require.ErrorAs(t, err, &e, c.want)
 		assert.Contains(t, e.Error(), c.want)
+		for _, ours := range []string{"SELECT", "LIMIT", "::", "FROM trajectories", "$since"} {
+			assert.NotContains(t, strings.ReplaceAll(e.Error(), "without SELECT and ;", ""), ours)
+		}
 	}
 	_, err := db.Select(context.Background(), Selection{Where: "status = 'ok'\nAND tsak = 'x'"})
 	assert.Contains(t, err.Error(), "LINE 2: AND tsak = 'x'\n            ^")
+	var e *Error
+	require.ErrorAs(t, err, &e)
+	assert.Equal(t, 2, e.Line)
+}
+
+// What only the data shows to be wrong.
+func TestExpressionsThatFailOnTheData(t *testing.T) {
+	root := t.TempDir()
+	write(t, root, []*trajectory.Trajectory{attempt(1, "a")})
+	db := open(t, root)
+	for want, s := range map[string]Selection{
+		"where: Conversion Error: ":                                     {Where: "input::INTEGER > 1"},
+		"where: Conversion Error: Could not convert string 'x' to BOOL": {Where: "'x'"},
+		"group_by: Conversion Error: ":                                  {Where: "status = 'ok'", GroupBy: "CAST(input\n AS INTEGER)"},
+		"gate.holdout_by: Conversion Error: ":                           {HoldoutBy: "input::DATE"},
+	} {
+		_, err := db.Select(context.Background(), s)
+		var e *Error
+		require.ErrorAs(t, err, &e, want)
+		assert.Contains(t, e.Error(), want)
+		for _, ours := range []string{"SELECT", "VARCHAR", "FROM trajectories", "$since"} {
+			assert.NotContains(t, e.Error(), ours)
+		}
+	}
 }
 
 func TestGroupsNeverCrossTenants(t *testing.T) {

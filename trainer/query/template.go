@@ -1,12 +1,9 @@
 package query
 
 import (
-	"regexp"
 	"strings"
 	"text/template"
 )
-
-var line = regexp.MustCompile(`(?m)^LINE \d+:`)
 
 // filled is an embedded statement with a selection's expressions in it.
 func filled(name string, values any) string {

@@ -68,7 +68,7 @@ func (n *night) selectStage(ctx context.Context) (selected, error) {
 	return stage(n.run, "select", inputs, func() (selected, error) {
 		candidates, err := n.db.Select(ctx, s)
 		if err != nil {
-			return selected{}, err
+			return selected{}, c.located(err)
 		}
 		out := choose(head, candidates, c.Gate.Holdout)
 		if len(out.Rows) == 0 {

@@ -25,6 +25,8 @@ type Config struct {
 	Runs      string          `yaml:"runs" json:"runs"`           // directory; default runs
 	Bundles   string          `yaml:"bundles" json:"bundles"`     // directory; default bundles
 	Seed      uint64          `yaml:"seed" json:"seed"`           // of the resampling; default 1
+
+	places map[string]place // of the keys in the file, for errors that come later
 }
 
 // RewardsConfig says how trajectories are scored.

@@ -46,6 +46,8 @@ func TestLoadResolvesPaths(t *testing.T) {
 	want := Default()
 	want.Dataset, want.Rewards.File, want.Runs, want.Bundles = filepath.Join(dir, "data"), "/etc/rewards.yaml", filepath.Join(dir, "runs"), filepath.Join(dir, "bundles")
 	require.NoError(t, want.Window.UnmarshalText([]byte("24h")))
+	assert.Equal(t, place{path, 1, false}, c.places["dataset"])
+	c.places = nil
 	assert.Equal(t, want, c)
 
 	_, err = Load(filepath.Join(dir, "none.yaml"))
@@ -79,6 +81,9 @@ func TestReferenceIsComplete(t *testing.T) {
 	var walk func(path string, v reflect.Value)
 	walk = func(path string, v reflect.Value) {
 		for i := range v.NumField() {
+			if !v.Type().Field(i).IsExported() {
+				continue
+			}
 			key, field := path+v.Type().Field(i).Tag.Get("yaml"), v.Field(i)
 			if field.Kind() == reflect.Struct {
 				walk(key+".", field)

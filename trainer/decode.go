@@ -86,6 +86,9 @@ func (d *decoder) mapping(n *yaml.Node, path string, into reflect.Value) {
 	var keys []string
 	for i := range into.NumField() {
 		key := into.Type().Field(i).Tag.Get("yaml")
+		if key == "" {
+			continue
+		}
 		fields[key], keys = into.Field(i), append(keys, key)
 	}
 	if n.Kind != yaml.MappingNode {

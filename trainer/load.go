@@ -40,6 +40,7 @@ func Parse(name string, text []byte) (Config, error) {
 	if len(d.problems) == 0 {
 		d.check(&c)
 	}
+	c.places = placesOf(name, d.at)
 	return c, d.err()
 }
 

@@ -36,6 +36,7 @@ var words = []struct{ prefix, words string }{
 	{"group_of_one", "the only attempt at its task"},
 	{"zero_variance", "all attempts at the task got the same return"},
 	{"not_finite", "the returns are too large to compute with"},
+	{"held_out", "kept for the gate"},
 }
 
 func explain(counts ...map[string]int) []LeftOut {

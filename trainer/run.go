@@ -73,7 +73,8 @@ var (
 )
 
 // Run runs one night. It needs the runs directory for itself and gives up at
-// once with [ErrLocked] if another run has it. A run that fails can be resumed.
+// once with [ErrLocked] if another run has it. A run that fails or is cancelled
+// can be resumed.
 func Run(ctx context.Context, c Config, opt Options) (*Result, error) {
 	engine, err := rewards.Load(c.Rewards.File)
 	if err != nil {
@@ -104,8 +105,21 @@ func Run(ctx context.Context, c Config, opt Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return (&night{run: r, db: db, engine: engine, base: base}).path(ctx)
+	result, err := (&night{run: r, db: db, engine: engine, base: base}).path(ctx)
+	if err != nil && ctx.Err() != nil {
+		return nil, &interrupted{r.ID, ctx.Err()}
+	}
+	return result, err
 }
+
+// interrupted is the end of a run whose context was cancelled.
+type interrupted struct {
+	id    string
+	cause error
+}
+
+func (e *interrupted) Error() string { return "interrupted; go on with --resume " + e.id }
+func (e *interrupted) Unwrap() error { return e.cause }
 
 // night is what the stages of one run share.
 type night struct {
@@ -129,7 +143,7 @@ func (n *night) path(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	taught, err := n.advantageStage(grouped)
+	taught, err := n.advantageStage(selected, scored, grouped)
 	if err != nil {
 		return nil, err
 	}

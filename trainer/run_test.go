@@ -316,6 +316,10 @@ func TestErrorsOfANight(t *testing.T) {
 	assert.Contains(t, sql.Error(), "LINE 2: AND statsu = 'ok'\n            ^")
 
 	require.ErrorIs(t, night(func(c *Config) { c.Where = "false" }), ErrNothingToTrain)
+	err = night(func(c *Config) { c.GroupBy = "trajectory_id" })
+	require.ErrorIs(t, err, ErrNothingToTrain)
+	assert.ErrorContains(t, err, "advantage: nothing to train on: of 119 trajectories, 5 not_trainable")
+	assert.ErrorContains(t, err, "77 group_of_one (the only attempt at its task); 37 held_out (kept for the gate)")
 	require.ErrorIs(t, night(func(c *Config) { c.Rewards.File = "none.yaml" }), os.ErrNotExist)
 	assert.ErrorContains(t, night(func(c *Config) {
 		c.Rewards.File = filepath.Join(t.TempDir(), "rewards.yaml")
@@ -335,6 +339,64 @@ func TestErrorsOfANight(t *testing.T) {
 	cancel()
 	_, err = Run(stopped, quickstart(t, root), Options{Now: clock})
 	require.ErrorIs(t, err, context.Canceled)
+}
+
+func TestAnInterruptedNightSaysHowToGoOn(t *testing.T) {
+	root := t.TempDir()
+	writeCaptures(t, root, correct)
+	c := quickstart(t, root)
+	for _, at := range []string{"select", "score", "learn"} {
+		ctx, cancel := context.WithCancel(context.Background())
+		_, err := Run(ctx, c, Options{Now: clock, Progress: func(e Event) {
+			if e.Stage == at {
+				cancel()
+			}
+		}})
+		if err != nil {
+			require.ErrorIs(t, err, context.Canceled)
+			id, found := strings.CutPrefix(err.Error(), "interrupted; go on with --resume ")
+			require.True(t, found, err)
+			_, err = Run(context.Background(), c, Options{Now: clock, Resume: id})
+			require.NoError(t, err)
+		}
+		assert.True(t, err == nil || at != "score")
+	}
+}
+
+// Expressions are checked against the dataset, long after the file was read.
+func TestErrorsInExpressionsNameTheLineOfTheFile(t *testing.T) {
+	root := t.TempDir()
+	writeCaptures(t, root, correct)
+	for text, want := range map[string]string{
+		"where: statsu = 'ok'":                                   "train.yaml:4: where: Binder Error: ",
+		"group_by: |\n  CASE\n    WHEN statsu THEN 'a'\n  END":   "train.yaml:6: group_by: Binder Error: ",
+		"group_by: |\n\n  CASE\n    WHEN statsu THEN 'a'\n  END": "train.yaml:7: group_by: Binder Error: ",
+		"group_by: >\n  upper(\n  statsu)":                       "train.yaml:4: group_by: Binder Error: ",
+		"gate:\n  holdout_by: input::DATE":                       "train.yaml:5: gate.holdout_by: Conversion Error: ",
+		"where: (status = 'ok'":                                  "train.yaml:4: where: Parser Error: syntax error at the end",
+	} {
+		path := filepath.Join(t.TempDir(), "train.yaml")
+		rules, err := filepath.Abs("../examples/quickstart/rewards.yaml")
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(path, []byte("dataset: "+root+"\nrewards: {file: "+rules+"}\nname: x\n"+text+"\n"), 0o600))
+		c, err := Load(path)
+		require.NoError(t, err)
+		_, err = Run(context.Background(), c, Options{Now: clock})
+		require.Error(t, err, text)
+		assert.Contains(t, err.Error(), filepath.Dir(path)+"/"+want)
+	}
+}
+
+func TestTwoNightsOnOneDatasetAtOnce(t *testing.T) {
+	root := t.TempDir()
+	writeCaptures(t, root, correct)
+	a, b := quickstart(t, root), quickstart(t, root)
+	assert.Equal(t, writerName(a.Runs), writerName(a.Runs+"/."))
+	// The other night holds its writer for the whole of this one.
+	w, err := dataset.NewWriter(root, writerName(b.Runs), dataset.Options{})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, w.Close()) }()
+	assert.Equal(t, bundle.StatusReleased, run1(t, a).Bundle.Status)
 }
 
 func TestWindowAndAge(t *testing.T) {

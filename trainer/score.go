@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -165,8 +167,20 @@ func sameValue(a, b trajectory.Reward) bool {
 	return a.Reason == b.Reason && (a.Value == nil) == (b.Value == nil) && (a.Value == nil || *a.Value == *b.Value)
 }
 
-// writerName is the name under which runs write to the dataset.
-const writerName = "tracegrad-train"
+// writerName is the name under which runs write to the dataset. It is one per
+// runs directory, which one run at a time has for itself, so that two names
+// never meet, and a run cleans up after one that was killed.
+func writerName(runs string) string {
+	host, _ := os.Hostname() // "" will do: it only tells machines apart
+	path, err := filepath.Abs(runs)
+	if err != nil {
+		path = runs
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	return "tracegrad-train-" + digest([]byte(host + "\x00" + path))[:12]
+}
 
 // maxChanged bounds the rows that wait to be written back.
 const maxChanged = 50_000
@@ -178,7 +192,7 @@ func (w *scorer) writeBack(ctx context.Context) error {
 	if len(w.changed) == 0 {
 		return nil
 	}
-	writer, err := dataset.NewWriter(w.Config.Dataset, writerName, dataset.Options{})
+	writer, err := dataset.NewWriter(w.Config.Dataset, writerName(w.Config.Runs), dataset.Options{})
 	if err == nil {
 		_, err = writer.WriteRewards(ctx, w.changed)
 		err = errors.Join(err, writer.Close())

@@ -57,7 +57,7 @@ type AdvantageHead struct {
 
 type advantages = artifact[AdvantageHead, ScoredGroup]
 
-func (n *night) advantageStage(g groups) (advantages, error) {
+func (n *night) advantageStage(s selected, sc scores, g groups) (advantages, error) {
 	how := n.Config.Algorithm
 	return stage(n.run, "advantage", how, func() (advantages, error) {
 		returns := make([][]float64, len(g.Rows))
@@ -75,6 +75,10 @@ func (n *night) advantageStage(g groups) (advantages, error) {
 				out.Head.Trained += len(group.IDs)
 			}
 			out.Rows = append(out.Rows, row)
+		}
+		if out.Head.Taught == 0 {
+			held := map[string]int{"held_out": sc.Head.Scored - g.Head.Members}
+			return out, nothing(s.Head.Live, s.Head.LeftOut, sc.Head.LeftOut, out.Head.LeftOut, held)
 		}
 		return out, nil
 	})

@@ -54,7 +54,7 @@ func newAssembler(h *hub, next consumer.Traces) *assembler {
 			MaxOpen:            cfg.MaxOpen,
 			ByKey:              cfg.Key == keyAttributes,
 		}),
-		decoders: newDecoders(genai.Options{TaskKey: cfg.TaskKey, Tenant: cfg.TenantKey, Attributes: cfg.Attributes}),
+		decoders: newDecoders(genai.Options{TaskKey: cfg.TaskKey, Tenant: cfg.TenantKey, Attributes: cfg.Attributes, Shared: &genai.Shared{}}),
 	}
 }
 

@@ -69,6 +69,9 @@ const (
 	// maxDecoders bounds each of the two generations of decoders.
 	maxDecoders = 4096
 
+	// maxSpare bounds the decoders that wait to be used again.
+	maxSpare = 256
+
 	// maxLooseBytes is what the decoder of fragments may remember.
 	maxLooseBytes = 4 * mib
 )
@@ -80,6 +83,7 @@ type decoders struct {
 	opt       genai.Options
 	young     map[trajectory.TraceID]*genai.Decoder
 	old       map[trajectory.TraceID]*genai.Decoder
+	spare     []*genai.Decoder
 	loose     *genai.Decoder // of traces that begin with a root: fragments, mostly, whose history is in other traces
 	looseSize int
 }
@@ -91,13 +95,30 @@ func newDecoders(opt genai.Options) decoders {
 }
 
 func (d *decoders) clear() {
-	d.young, d.old = map[trajectory.TraceID]*genai.Decoder{}, nil
+	d.young, d.old, d.spare = map[trajectory.TraceID]*genai.Decoder{}, nil, nil
 	d.loose, d.looseSize = genai.NewDecoder(d.opt), 0
 }
 
 func (d *decoders) drop(id trajectory.TraceID) {
+	dec := d.young[id]
+	if dec == nil {
+		dec = d.old[id]
+	}
 	delete(d.young, id)
 	delete(d.old, id)
+	if dec != nil && len(d.spare) < maxSpare {
+		dec.Forget()
+		d.spare = append(d.spare, dec)
+	}
+}
+
+func (d *decoders) fresh() *genai.Decoder {
+	if n := len(d.spare) - 1; n >= 0 {
+		dec := d.spare[n]
+		d.spare = d.spare[:n]
+		return dec
+	}
+	return genai.NewDecoder(d.opt)
 }
 
 func (d *decoders) decode(res pcommon.Resource, scope pcommon.InstrumentationScope, span ptrace.Span) *trajectory.Span {
@@ -108,7 +129,7 @@ func (d *decoders) decode(res pcommon.Resource, scope pcommon.InstrumentationSco
 			return d.decodeLoose(res, scope, span)
 		}
 		if dec == nil {
-			dec = genai.NewDecoder(d.opt)
+			dec = d.fresh()
 		}
 		if len(d.young) >= maxDecoders {
 			d.old, d.young = d.young, make(map[trajectory.TraceID]*genai.Decoder, maxDecoders)

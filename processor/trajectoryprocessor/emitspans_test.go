@@ -95,3 +95,26 @@ func TestKeyAttributes(t *testing.T) {
 	id := func(b byte) string { return pcommon.TraceID{b}.String() }
 	assert.ElementsMatch(t, [][]string{{id(1), id(2)}, {id(3)}, {id(4)}, {id(5)}}, got)
 }
+
+// TestEmitSpansFinalForm: of a span that was sent before it ended, the final
+// form leaves.
+func TestEmitSpansFinalForm(t *testing.T) {
+	p := start(t, func() *Config { c := defaults(); c.Emit = emitSpans; return c }(), nopSettings(), nil)
+	early := request(agent(1, 1, 0), chat(1, 2, 1))
+	for s := range allSpans([]ptrace.Traces{early}) {
+		if s.SpanID()[0] == 2 {
+			s.SetEndTimestamp(0)
+			s.SetName("unended")
+		}
+	}
+	require.NoError(t, p.ConsumeTraces(t.Context(), early))
+	require.NoError(t, p.ConsumeTraces(t.Context(), request(chat(1, 2, 1))))
+	p.stop(t)
+	list := p.sink.AllTraces()
+	require.Len(t, list, 1)
+	require.Equal(t, 2, list[0].SpanCount())
+	for s := range allSpans(list) {
+		assert.NotEqual(t, "unended", s.Name())
+		assert.NotZero(t, s.EndTimestamp())
+	}
+}

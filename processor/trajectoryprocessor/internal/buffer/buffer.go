@@ -146,15 +146,7 @@ func (b *Buffer) makeRoom(items []Item) error {
 	need := int64(0)
 	b.request++
 	for i := range items {
-		s := items[i].Span
-		if t := b.traces[s.TraceID]; t == nil || !t.known.has(s.SpanID) {
-			if c := cost(&items[i]); c <= b.cfg.MaxTrajectoryBytes {
-				need += c
-			} else {
-				need += spanCost // what is left of it
-			}
-			need += b.unfolding(t)
-		}
+		need += b.need(&items[i])
 	}
 	if need > b.cfg.MaxBytes {
 		return ErrTooLarge
@@ -172,6 +164,23 @@ func (b *Buffer) makeRoom(items []Item) error {
 	return nil
 }
 
+// need is how many bytes an item takes; of one that is too large only the
+// structure is kept.
+func (b *Buffer) need(it *Item) int64 {
+	c := cost(it)
+	if c > b.cfg.MaxTrajectoryBytes {
+		c = spanCost
+	}
+	t := b.traces[it.Span.TraceID]
+	if t == nil || !t.known.has(it.Span.SpanID) {
+		return c + b.unfolding(t)
+	}
+	if old, holds := t.unfinished(it.Span); old != nil {
+		return max(c-holds, 0)
+	}
+	return 0
+}
+
 // insert puts a span into its trace.
 func (b *Buffer) insert(it *Item) {
 	s := it.Span
@@ -185,23 +194,27 @@ func (b *Buffer) insert(it *Item) {
 		b.tally.AfterTruncation++
 		return
 	case t.known.has(s.SpanID):
-		if !t.replaceUnended(s) {
+		old, holds := t.unfinished(s)
+		if old == nil {
 			b.tally.Duplicate++
 			return
 		}
+		if t.call == old {
+			b.unlink(t) // it says more now
+		}
+		fits := b.fit(t, it, cost(it)-holds)
+		if fits.Raw == nil {
+			holds = spanSize(old) // what it came with stays
+		}
+		t.finish(old, fits, b.now)
+		b.grow(t, cost(fits)-holds)
 	default:
 		b.unfold(t)
-		size := cost(it)
-		if held := t.held(); held+size > b.cfg.MaxTrajectoryBytes {
-			t.overflow = true
-			b.tally.Stripped++
-			it = &Item{Span: strip(s)}
-			size = cost(it)
-		}
+		it = b.fit(t, it, cost(it))
 		b.seq++
 		it.Span.Seq = b.seq
 		t.add(it, b.now)
-		b.grow(t, size)
+		b.grow(t, cost(it))
 		b.tally.Accepted[s.Role]++
 		if t.continues != "" {
 			b.tally.Late++
@@ -211,6 +224,17 @@ func (b *Buffer) insert(it *Item) {
 		t.key = it.Key
 	}
 	b.touch(t)
+}
+
+// fit returns the item, or its structure where so many bytes more do not fit
+// into the trajectory.
+func (b *Buffer) fit(t *trace, it *Item, more int64) *Item {
+	if t.held()+more <= b.cfg.MaxTrajectoryBytes {
+		return it
+	}
+	t.overflow = true
+	b.tally.Stripped++
+	return &Item{Span: strip(it.Span), Key: it.Key}
 }
 
 // touch makes Add settle a trace once, after all items are in.

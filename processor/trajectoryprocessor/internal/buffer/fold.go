@@ -13,7 +13,7 @@ const foldedCost = 24
 // window, and all of them are in memory for it. Fragments are not folded: later
 // ones are compared with them.
 func (b *Buffer) fold(t *trace) {
-	if len(t.spans) == 0 || len(t.fresh) > 0 || t.call != nil || t.unended > 0 {
+	if len(t.spans) == 0 || len(t.fresh) > 0 || t.call != nil || len(t.unended) > 0 {
 		return
 	}
 	t.folded, t.unfolded = b.packer.Pack(t.spans), t.bytes

@@ -231,7 +231,7 @@ func (b *Buffer) handOutPart(u *unit, p *part, reason trajectory.CloseReason) {
 		t.part = e
 		ambiguous = ambiguous || t.ambiguous
 		for i := range t.fresh {
-			b.grow(t, -int64(t.fresh[i].Size))
+			b.grow(t, -int64(max(t.fresh[i].Size, 0)))
 		}
 		c.Fresh = append(c.Fresh, t.fresh...)
 		t.fresh = nil

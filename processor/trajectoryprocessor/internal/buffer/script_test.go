@@ -29,6 +29,7 @@ var update = flag.Bool("update", false, "rewrite what the scripts in testdata ex
 //	<time> due                       what closes
 //	<time> flush
 //	<time> hold <bytes>
+//	<time> bytes                     what is held
 //	> ...                            what the line before must say
 //
 // A span is `trace.span role attributes...`. Attributes: `<1` the parent is
@@ -141,6 +142,8 @@ func runScript(t *testing.T, cfg Config, script string) string {
 			render(&out, b.Due(now, 1000), names)
 		case "flush":
 			render(&out, b.Flush(now), names)
+		case "bytes":
+			fmt.Fprintf(&out, "> %d\n", b.Bytes())
 		case "hold":
 			n, err := strconv.ParseInt(rest, 10, 64)
 			require.NoError(t, err)
@@ -269,9 +272,11 @@ func parseItem(t *testing.T, text string, now int64, names map[string]string) It
 		case k == "size":
 			n, err := strconv.Atoi(v)
 			require.NoError(t, err)
-			s.Size, s.In = n, strings.Repeat("x", n)
+			s.Size, s.In = n, strings.Repeat("x", max(n, 0))
 		case f == "raw":
 			it.Raw, it.Size = fields[0], 1000
+		case k == "raw":
+			it.Raw, it.Size = v, 1000
 		case f == "err":
 			s.Error = "failed"
 		case k == "p":

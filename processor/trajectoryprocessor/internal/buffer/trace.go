@@ -10,9 +10,20 @@ const (
 	spanCost  = 480 // the Span, its slots in slices and id sets
 	traceCost = 640 // a trace, its unit, map entries
 	slotCost  = 96  // one entry of the history index
+	turnCost  = 16  // one message of a prompt: its hash, its place in lists
 )
 
-func cost(it *Item) int64 { return spanCost + int64(it.Span.Size) + int64(it.Size) }
+// cost is what an item holds. Sizes below zero (a decoder may share what it
+// counted before) hold nothing.
+func cost(it *Item) int64 { return spanSize(it.Span) + int64(max(it.Size, 0)) }
+
+func spanSize(s *trajectory.Span) int64 {
+	size := spanCost + int64(max(s.Size, 0))
+	if s.Call != nil {
+		size += turnCost * int64(len(s.Call.Prompt)+len(s.Call.Reply))
+	}
+	return size
+}
 
 // trace is what is known of one trace.
 type trace struct {
@@ -24,7 +35,7 @@ type trace struct {
 	fresh     []Item // came with Raw and were not handed out yet
 	known     idSet
 	missing   idSet // parents that are named and not here
-	unended   int
+	unended   map[trajectory.SpanID]unended
 	firstSeen int64
 	lastSeen  int64
 	bytes     int64
@@ -47,7 +58,9 @@ type trace struct {
 }
 
 // indexCost is what a fragment holds for its place in the history.
-func (t *trace) indexCost() int64 { return int64(len(t.slots)) * slotCost }
+func (t *trace) indexCost() int64 {
+	return slotCost*int64(len(t.slots)) + turnCost*int64(len(t.prefixes))
+}
 
 func isCall(s *trajectory.Span) bool {
 	return s.Role == trajectory.RoleModelSpan || s.Role == trajectory.RoleToolSpan
@@ -63,8 +76,16 @@ func (t *trace) add(it *Item, now int64) {
 	t.known.add(s.SpanID)
 	t.missing.remove(s.SpanID)
 	if s.End == 0 {
-		t.unended++
+		if t.unended == nil {
+			t.unended = map[trajectory.SpanID]unended{}
+		}
+		t.unended[s.SpanID] = unended{len(t.spans) - 1, len(t.fresh) - 1}
 	}
+	t.learn(s)
+}
+
+// learn takes from a span what it tells about its trace.
+func (t *trace) learn(s *trajectory.Span) {
 	t.agent = t.agent || s.Role == trajectory.RoleAgentSpan
 	setFirst(&t.rollout, s.Rollout)
 	setFirst(&t.conversation, s.Conversation)
@@ -89,27 +110,53 @@ func setFirst(dst *string, v string) {
 	}
 }
 
-// replaceUnended swaps a span that was sent before it ended for its final form.
-func (t *trace) replaceUnended(s *trajectory.Span) bool {
-	if t.unended == 0 || s.End == 0 {
-		return false
+// unended is a span that was sent before it ended.
+type unended struct {
+	at    int // in trace.spans
+	fresh int // in trace.fresh, where it came with Raw and was not handed out yet
+}
+
+// unfinished is the form in which a span was sent before it ended and what it
+// holds, nil if s is no news.
+func (t *trace) unfinished(s *trajectory.Span) (old *trajectory.Span, holds int64) {
+	u, ok := t.unended[s.SpanID]
+	if !ok || s.End == 0 {
+		return nil, 0
 	}
-	for i, old := range t.spans {
-		if old.SpanID != s.SpanID {
-			continue
-		}
-		if old.End != 0 {
-			return false
-		}
-		s.Seq = old.Seq
-		t.spans[i] = s
-		t.unended--
-		if t.call == old {
-			t.call = s
-		}
-		return true
+	old = t.spans[u.at]
+	if raw := t.raw(u, old); raw != nil {
+		holds = int64(max(raw.Size, 0))
 	}
-	return false
+	return old, holds + spanSize(old)
+}
+
+func (t *trace) raw(u unended, of *trajectory.Span) *Item {
+	if u.fresh >= 0 && u.fresh < len(t.fresh) && t.fresh[u.fresh].Span == of {
+		return &t.fresh[u.fresh]
+	}
+	return nil
+}
+
+// finish swaps a span for its final form. Without Raw what it had stays.
+func (t *trace) finish(old *trajectory.Span, it *Item, now int64) {
+	s := it.Span
+	s.Seq = old.Seq
+	u := t.unended[s.SpanID]
+	delete(t.unended, s.SpanID)
+	t.spans[u.at] = s
+	t.lastSeen = now
+	switch raw := t.raw(u, old); {
+	case raw != nil && it.Raw == nil:
+		raw.Span = s
+	case raw != nil:
+		*raw = *it
+	case it.Raw != nil:
+		t.fresh = append(t.fresh, *it)
+	}
+	if t.call == old {
+		t.call = nil
+	}
+	t.learn(s)
 }
 
 // held is what the trace's unit holds, or the trace where it has none yet.
@@ -129,7 +176,7 @@ func (t *trace) isFragment() bool { return t.call != nil && !t.agent && !t.root 
 // a parent that is named by a span and has not come itself. A parent that is
 // missing and not remote is most likely still running, so it is waited for.
 func (t *trace) ended() bool {
-	return t.missing.len() == 0 && t.unended == 0 && (t.root || t.remote && t.call == nil)
+	return t.missing.len() == 0 && len(t.unended) == 0 && (t.root || t.remote && t.call == nil)
 }
 
 // strip returns the structure of a span without what it says: it is too large

@@ -190,7 +190,7 @@ func (b *Buffer) truncate(u *unit) {
 func (b *Buffer) empty(t *trace) {
 	b.unlink(t)
 	b.grow(t, traceCost-t.bytes)
-	t.spans, t.fresh, t.known, t.missing, t.call = nil, nil, idSet{}, idSet{}, nil
+	t.spans, t.fresh, t.unended, t.known, t.missing, t.call = nil, nil, nil, idSet{}, idSet{}, nil
 }
 
 // expire forgets a unit after its late window; its traces are remembered by id.

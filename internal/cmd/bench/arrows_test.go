@@ -95,8 +95,11 @@ func tracesOf(b *testing.B, kind load.Kind) [][]received {
 	return list
 }
 
+// shared is what the decoders of an assembler share.
+var shared genai.Shared
+
 func decode(trace []received) []*trajectory.Span {
-	dec := genai.NewDecoder(genai.Options{})
+	dec := genai.NewDecoder(genai.Options{Shared: &shared})
 	spans := make([]*trajectory.Span, len(trace))
 	for i, r := range trace {
 		spans[i] = dec.Decode(r.resource.Resource(), r.scope.Scope(), r.span)

@@ -305,7 +305,10 @@ func TestErrorsOfANight(t *testing.T) {
 	}
 	err := night(func(c *Config) { c.Dataset = filepath.Join(t.TempDir(), "none") })
 	require.ErrorIs(t, err, query.ErrNoDataset)
-	err = night(func(c *Config) { c.Dataset = t.TempDir() })
+	err = night(func(c *Config) {
+		c.Dataset = t.TempDir()
+		require.NoError(t, os.Mkdir(filepath.Join(c.Dataset, "v1"), 0o750))
+	})
 	require.ErrorIs(t, err, query.ErrNoDataset)
 	assert.ErrorContains(t, err, "it holds no trajectories yet")
 

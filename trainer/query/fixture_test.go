@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -69,6 +71,7 @@ func writeRewards(t *testing.T, root string, rows ...dataset.RewardRow) {
 
 func open(t *testing.T, root string, rules ...rewards.Rule) *DB {
 	t.Helper()
+	require.NoError(t, os.MkdirAll(filepath.Join(root, "v1"), 0o750))
 	db, err := Open(context.Background(), root, Options{Rules: rules, Threads: 2})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })

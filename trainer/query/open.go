@@ -39,8 +39,7 @@ var views = []string{"live", "trajectories", "steps", "messages", "rules", "rewa
 
 // Open opens the dataset at dir, as it is now. The caller closes it.
 //
-// It fails with [ErrNoDataset] if dir is no directory or holds other things and no v1 (an empty
-// one is a dataset that nobody has written to yet), and with an error that
+// It fails with [ErrNoDataset] if dir is no directory or holds no folder v1, and with an error that
 // names the file if one is not Parquet or not of its table.
 func Open(ctx context.Context, dir string, opt Options) (*DB, error) {
 	root, err := filepath.Abs(dir)
@@ -50,8 +49,9 @@ func Open(ctx context.Context, dir string, opt Options) (*DB, error) {
 	if info, err := os.Stat(root); err != nil || !info.IsDir() {
 		return nil, fmt.Errorf("open dataset %s: %w: there is no such directory", dir, ErrNoDataset)
 	}
-	if isSomethingElse(root) {
-		return nil, fmt.Errorf("open dataset %s: %w: it holds other things and no folder v%d: name the directory that the parquet exporter writes to (--dataset, or dataset in train.yaml)", dir, ErrNoDataset, dataset.Version)
+	version := fmt.Sprintf("v%d", dataset.Version)
+	if info, err := os.Stat(filepath.Join(root, version)); err != nil || !info.IsDir() {
+		return nil, fmt.Errorf("open dataset %s: %w: there is no folder %s in it", dir, ErrNoDataset, version)
 	}
 	db := &DB{root: root, files: map[string][]string{}}
 	// Trajectories first: a set that is committed meanwhile is then not seen at
@@ -69,14 +69,6 @@ func Open(ctx context.Context, dir string, opt Options) (*DB, error) {
 		return nil, errors.Join(fmt.Errorf("open dataset %s: %w", dir, err), db.Close())
 	}
 	return db, nil
-}
-
-func isSomethingElse(root string) bool {
-	if info, err := os.Stat(filepath.Join(root, fmt.Sprintf("v%d", dataset.Version))); err == nil && info.IsDir() {
-		return false
-	}
-	held, err := os.ReadDir(root)
-	return err != nil || len(held) > 0
 }
 
 // Close frees the database and what it spilled. It may be called twice.

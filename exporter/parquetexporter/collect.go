@@ -13,7 +13,7 @@ import (
 type collected struct {
 	trajectories []*trajectory.Trajectory
 	bad          []badItem
-	skipped      int // spans of traces without a GenAI marker
+	skipped      int // spans without ids, or of traces without a GenAI marker
 }
 
 // collect takes finished trajectories out of the spans that carry one, and
@@ -26,8 +26,8 @@ func collect(td ptrace.Traces, writer string, now time.Time) collected {
 			for _, span := range ss.Spans().All() {
 				if v, ok := span.Attributes().Get(trajectory.AttrTrajectory); ok {
 					c.finished(v)
-				} else {
-					plain.add(rs.Resource(), ss.Scope(), span)
+				} else if !plain.add(rs.Resource(), ss.Scope(), span) {
+					c.skipped++
 				}
 			}
 		}

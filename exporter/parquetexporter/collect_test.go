@@ -63,7 +63,7 @@ func TestPlainSpansAreAssembledByTrace(t *testing.T) {
 			require.Len(t, tr.TraceIDs, 1)
 			byTrace[tr.TraceIDs[0]] = tr
 			assert.Equal(t, "w", tr.Writer)
-			assert.Equal(t, now.UnixMicro(), tr.Revision)
+			assert.Less(t, tr.Revision, now.Add(-50*365*24*time.Hour).UnixMicro(), "below any processor's")
 			assert.Equal(t, trajectory.CloseComplete, tr.CloseReason)
 		}
 		for _, ids := range rollouts {
@@ -101,10 +101,29 @@ func TestOrdinaryTracesAreSkippedWhole(t *testing.T) {
 	for i := range byte(4) {
 		s := spans.AppendEmpty()
 		s.SetTraceID(pcommon.TraceID{i / 2}) // 0 is no trace
+		s.SetSpanID(pcommon.SpanID{1})
 		s.SetName("GET /")
 	}
 	spans.At(0).Attributes().PutStr("gen_ai.operation.name", "chat") // without a trace id there is nothing to assemble
 	c := collect(td, "w", now)
 	assert.Empty(t, c.trajectories)
 	assert.Equal(t, 4, c.skipped)
+}
+
+// A span without an id is in no trace, whatever trace it names.
+func TestSpansWithoutIDsAreSkipped(t *testing.T) {
+	td := ptrace.NewTraces()
+	spans := td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans()
+	for i := range byte(2) {
+		s := spans.AppendEmpty()
+		s.SetTraceID(pcommon.TraceID{1})
+		s.SetSpanID(pcommon.SpanID{i})
+		s.Attributes().PutStr("gen_ai.operation.name", "chat")
+	}
+	c := collect(td, "w", now)
+	require.Len(t, c.trajectories, 1)
+	assert.Equal(t, 1, c.trajectories[0].SpanCount)
+	assert.Equal(t, 1, c.skipped)
+	spans.RemoveIf(func(s ptrace.Span) bool { return !s.SpanID().IsEmpty() })
+	assert.Empty(t, collect(td, "w", now).trajectories)
 }

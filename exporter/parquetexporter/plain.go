@@ -29,7 +29,11 @@ type rawSpan struct {
 
 func newTraces() *traces { return &traces{of: map[pcommon.TraceID]*trace{}} }
 
-func (ts *traces) add(res pcommon.Resource, scope pcommon.InstrumentationScope, span ptrace.Span) {
+// add takes a span that has ids; without, it belongs to nothing.
+func (ts *traces) add(res pcommon.Resource, scope pcommon.InstrumentationScope, span ptrace.Span) bool {
+	if span.TraceID().IsEmpty() || span.SpanID().IsEmpty() {
+		return false
+	}
 	t := ts.of[span.TraceID()]
 	if t == nil {
 		t = &trace{}
@@ -38,6 +42,7 @@ func (ts *traces) add(res pcommon.Resource, scope pcommon.InstrumentationScope, 
 	}
 	t.marked = t.marked || genai.Marked(span)
 	t.spans = append(t.spans, rawSpan{res, scope, span})
+	return true
 }
 
 // attempt is the decoded spans of one trajectory.
@@ -54,7 +59,7 @@ func (ts *traces) assemble(c *collected, writer string, now time.Time) {
 	rollouts := map[string]*attempt{}
 	for _, id := range ts.order {
 		t := ts.of[id]
-		if !t.marked || id.IsEmpty() {
+		if !t.marked {
 			c.skipped += len(t.spans)
 			continue
 		}
@@ -88,9 +93,11 @@ func (t *trace) decode() *attempt {
 	return a
 }
 
+// options have a revision in ms, where a trajectory processor's are in µs: they
+// rise from batch to batch, and none ever outranks what a processor saw whole.
 func (a *attempt) options(writer string, now time.Time) trajectory.Options {
 	o := trajectory.Options{
-		ID: trajectory.IDOf(a.seed), Revision: now.UnixMicro(), FirstSeenAt: now.UnixMicro(),
+		ID: trajectory.IDOf(a.seed), Revision: now.UnixMilli(), FirstSeenAt: now.UnixMicro(),
 		Writer: writer, CloseReason: trajectory.CloseIdle,
 	}
 	for _, s := range a.spans {

@@ -80,7 +80,7 @@ func (a *assembler) take(ctx context.Context, td ptrace.Traces) (rest ptrace.Tra
 	a.hub.countTally(ctx, tally)
 	a.hub.countIncomplete(ctx, s.incomplete)
 	switch {
-	case s.held == 0:
+	case s.held == 0 && s.dropped == 0:
 		return td, true, nil
 	case s.passed == 0:
 		return td, false, nil

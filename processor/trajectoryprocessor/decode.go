@@ -21,7 +21,7 @@ func (a *assembler) decode(td ptrace.Traces, s *sorted) []buffer.Item {
 			var home *rawScope
 			for _, span := range ss.Spans().All() {
 				at++
-				if !s.hold[at-1] {
+				if s.fates[at-1] != hold {
 					continue
 				}
 				it := buffer.Item{Span: a.decoders.decode(rs.Resource(), ss.Scope(), span)}

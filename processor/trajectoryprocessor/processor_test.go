@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/tracegrad/tracegrad/internal/genai"
 	"github.com/tracegrad/tracegrad/internal/trajectory"
 )
 
@@ -128,17 +129,26 @@ func TestMixedRequests(t *testing.T) {
 	})
 }
 
-func TestSpansWithoutIDsPass(t *testing.T) {
+// TestSpansWithoutIDs: an agent's span without ids is dropped and counted; one
+// that is nobody's passes.
+func TestSpansWithoutIDs(t *testing.T) {
 	tt := componenttest.NewTelemetry()
 	defer func() { require.NoError(t, tt.Shutdown(context.Background())) }()
 	p := start(t, defaults(), settings(tt), nil)
-	bad := chat(0, 1, 0)
-	require.NoError(t, p.ConsumeTraces(t.Context(), request(bad, chat(1, 0, 0))))
+	require.NoError(t, p.ConsumeTraces(t.Context(), request(chat(0, 1, 0), ordinary(0, 0, 0), chat(1, 0, 0))))
 	require.Len(t, p.sink.AllTraces(), 1)
-	assert.Equal(t, 2, p.sink.AllTraces()[0].SpanCount())
-	assert.Equal(t, map[string]int64{"": 2}, counts(t, tt, "spans_invalid"))
-	p.stop(t)
+	require.Equal(t, 1, p.sink.AllTraces()[0].SpanCount())
+	for s := range allSpans(p.sink.AllTraces()) {
+		assert.False(t, genai.Marked(s))
+	}
+	require.NoError(t, p.ConsumeTraces(t.Context(), request(chat(0, 1, 0))))
+	require.NoError(t, p.ConsumeTraces(t.Context(), request(agent(1, 1, 0), chat(1, 0, 1))))
 	assert.Len(t, p.sink.AllTraces(), 1)
+	assert.Equal(t, map[string]int64{"": 4}, counts(t, tt, "spans_invalid"))
+	p.stop(t)
+	list := trajectories(t, p.sink.AllTraces())
+	require.Len(t, list, 1)
+	assert.Equal(t, 1, list[0].SpanCount)
 }
 
 func TestFinishedTrajectoriesPassASecondProcessor(t *testing.T) {

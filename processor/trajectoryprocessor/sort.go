@@ -24,7 +24,7 @@ func (a *assembler) marked(ctx context.Context, td ptrace.Traces) marks {
 				switch {
 				case !genai.Marked(span) || ours && finished(span):
 				case !valid(span):
-					invalid++
+					invalid++ // sort drops it
 				default:
 					if m == nil {
 						m = marks{}
@@ -49,11 +49,20 @@ func finished(span ptrace.Span) bool {
 
 func valid(span ptrace.Span) bool { return !span.TraceID().IsEmpty() && !span.SpanID().IsEmpty() }
 
-// sorted says which spans of a request are held.
+// fate is what becomes of a span.
+type fate uint8
+
+const (
+	pass fate = iota // as it came
+	hold
+	drop // an agent's span without ids: it belongs to nothing, and whoever took it for a trace would be wrong
+)
+
+// sorted says what becomes of the spans of a request.
 type sorted struct {
-	hold         []bool // per span, in order; nil = none
-	held, passed int
-	incomplete   map[trajectory.Reason]int64 // of the spans that were decoded
+	fates                 []fate // per span, in order; nil = all pass
+	held, passed, dropped int
+	incomplete            map[trajectory.Reason]int64 // of the spans that were decoded
 }
 
 // sort decides for every span. Those that pass are noted: their trace may turn
@@ -61,7 +70,7 @@ type sorted struct {
 func (a *assembler) sort(td ptrace.Traces, m marks) *sorted {
 	s := &sorted{}
 	if m != nil {
-		s.hold = make([]bool, 0, td.SpanCount())
+		s.fates = make([]fate, 0, td.SpanCount())
 	}
 	var last pcommon.TraceID
 	lastHeld := false
@@ -75,28 +84,42 @@ func (a *assembler) sort(td ptrace.Traces, m marks) *sorted {
 					_, lastHeld = m[id]
 					lastHeld = lastHeld || a.buf.Knows(trajectory.TraceID(id))
 				}
+				f := pass
+				switch {
+				case ours && finished(span):
+				case !valid(span):
+					if genai.Marked(span) {
+						f = drop
+					}
+				case lastHeld:
+					f = hold
+				}
+				s.add(at, f)
+				if f == pass {
+					a.note(span)
+				}
 				at++
-				if hold := lastHeld && valid(span) && !(ours && finished(span)); hold {
-					s.grow(at - 1)
-					s.hold = append(s.hold, true)
-					s.held++
-					continue
-				}
-				if s.hold != nil {
-					s.hold = append(s.hold, false)
-				}
-				s.passed++
-				a.note(span)
 			}
 		}
 	}
 	return s
 }
 
-// grow makes up for the spans before the first that is held.
-func (s *sorted) grow(n int) {
-	if s.hold == nil {
-		s.hold = make([]bool, n, 2*n+8)
+// add notes the fate of the span at a position.
+func (s *sorted) add(at int, f fate) {
+	switch f {
+	case pass:
+		s.passed++
+	case hold:
+		s.held++
+	case drop:
+		s.dropped++
+	}
+	if f != pass && s.fates == nil {
+		s.fates = make([]fate, at, 2*at+8) // those before pass
+	}
+	if s.fates != nil {
+		s.fates = append(s.fates, f)
 	}
 }
 
@@ -112,7 +135,7 @@ func (a *assembler) note(span ptrace.Span) {
 	}
 }
 
-// copyRest returns a copy of the spans that are not held.
+// copyRest returns a copy of the spans that pass.
 func (s *sorted) copyRest(td ptrace.Traces) ptrace.Traces {
 	rest := ptrace.NewTraces()
 	at := 0
@@ -122,7 +145,7 @@ func (s *sorted) copyRest(td ptrace.Traces) ptrace.Traces {
 			var toScope ptrace.ScopeSpans
 			for _, span := range ss.Spans().All() {
 				at++
-				if s.hold[at-1] {
+				if s.fates[at-1] != pass {
 					continue
 				}
 				if toResource == (ptrace.ResourceSpans{}) {

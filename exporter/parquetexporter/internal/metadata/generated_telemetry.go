@@ -96,7 +96,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ExporterParquetSkipped, err = builder.meter.Int64Counter(
 		"otelcol_exporter_parquet_skipped",
-		metric.WithDescription("Spans without a GenAI marker in their trace and log records that are no evaluation. [Alpha]"),
+		metric.WithDescription("Spans without ids or without a GenAI marker in their trace, and log records that are no evaluation. [Alpha]"),
 		metric.WithUnit("{items}"),
 	)
 	errs = errors.Join(errs, err)

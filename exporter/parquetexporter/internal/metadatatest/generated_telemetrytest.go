@@ -104,7 +104,7 @@ func AssertEqualExporterParquetRows(t *testing.T, tt *componenttest.Telemetry, d
 func AssertEqualExporterParquetSkipped(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_exporter_parquet_skipped",
-		Description: "Spans without a GenAI marker in their trace and log records that are no evaluation. [Alpha]",
+		Description: "Spans without ids or without a GenAI marker in their trace, and log records that are no evaluation. [Alpha]",
 		Unit:        "{items}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,

@@ -204,7 +204,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorTrajectorySpansInvalid, err = builder.meter.Int64Counter(
 		"otelcol_processor_trajectory_spans_invalid",
-		metric.WithDescription("Spans with a GenAI marker and without a trace or span id, passed on as they are. [Development]"),
+		metric.WithDescription("Spans with a GenAI marker and without a trace or span id. They are dropped. [Development]"),
 		metric.WithUnit("{spans}"),
 	)
 	errs = errors.Join(errs, err)

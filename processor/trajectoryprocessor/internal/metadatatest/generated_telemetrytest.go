@@ -210,7 +210,7 @@ func AssertEqualProcessorTrajectorySpansIncomplete(t *testing.T, tt *componentte
 func AssertEqualProcessorTrajectorySpansInvalid(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_trajectory_spans_invalid",
-		Description: "Spans with a GenAI marker and without a trace or span id, passed on as they are. [Development]",
+		Description: "Spans with a GenAI marker and without a trace or span id. They are dropped. [Development]",
 		Unit:        "{spans}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,

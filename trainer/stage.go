@@ -124,7 +124,7 @@ type none struct{}
 // what it depends on besides the artifact before it.
 func stage[H, R any](r *run, name string, inputs any, work func() (artifact[H, R], error)) (artifact[H, R], error) {
 	fail := func(err error) (artifact[H, R], error) { return artifact[H, R]{}, fmt.Errorf("%s: %w", name, err) }
-	key, err := json.Marshal([]any{"tracegrad stage v1", name, r.last, inputs})
+	key, err := json.Marshal([]any{"tracegrad stage v2", name, r.last, inputs})
 	if err != nil {
 		return fail(err)
 	}

@@ -46,9 +46,9 @@ func (a *aliases) get(trace trajectory.TraceID) string {
 	return hex.EncodeToString(raw[:])
 }
 
-// rolloutAlias is the key of a rollout in aliases.
-func rolloutAlias(rollout string) trajectory.TraceID {
+// rolloutAlias is the key of a trace's rollout in aliases.
+func rolloutAlias(t *trace) trajectory.TraceID {
 	var raw trajectory.TraceID
-	_, _ = hex.Decode(raw[:], []byte(trajectory.IDOf(rollout))) // 32 hex digits: cannot fail
+	_, _ = hex.Decode(raw[:], []byte(t.rolloutID())) // 32 hex digits: cannot fail
 	return raw
 }

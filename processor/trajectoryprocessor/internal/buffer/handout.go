@@ -119,7 +119,7 @@ func (b *Buffer) name(p *part, u *unit, claimed map[*emitted]bool, taken map[str
 	case first.continues != "":
 		own = trajectory.IDOf(first.continues + "/" + p.spans[0].SpanID.String())
 	case strings.HasPrefix(u.key, keyRollout):
-		own = trajectory.IDOf(first.rollout)
+		own = first.rolloutID()
 	}
 	for _, t := range p.traces {
 		if e := t.part; p.was == nil && e != nil && !claimed[e] && b.mayClaim(u, e) && (own == "" || e.id == own || first.continues != "") {

@@ -1,6 +1,8 @@
 package buffer
 
-// Join keys start with what joins.
+import "github.com/tracegrad/tracegrad/internal/trajectory"
+
+// Join keys start with what joins. What the sender names is told apart by tenant.
 const (
 	keyRollout      = "rollout\x00"
 	keyConversation = "conversation\x00"
@@ -15,23 +17,32 @@ func (b *Buffer) joinKey(t *trace) string {
 		return keyLate + t.continues
 	case b.cfg.ByKey:
 		if t.key != "" {
-			return keyAttributes + t.key
+			return keyAttributes + t.tenant + "\x00" + t.key
 		}
 		return ""
 	case t.rollout != "":
-		if b.units[keyRollout+t.rollout] == nil && t.part == nil {
-			if id := b.past.get(rolloutAlias(t.rollout)); id != "" {
+		key := keyRollout + t.tenant + "\x00" + t.rollout
+		if b.units[key] == nil && t.part == nil {
+			if id := b.past.get(rolloutAlias(t)); id != "" {
 				// It closed for good: its rest must not take its place.
 				t.continues = id
 				b.tally.Late += int64(len(t.spans))
 				return keyLate + id
 			}
 		}
-		return keyRollout + t.rollout
+		return key
 	case t.isFragment() && t.conversation != "":
 		return keyConversation + t.tenant + "\x00" + t.conversation
 	}
 	return ""
+}
+
+// rolloutID is the trajectory id of the trace's rollout.
+func (t *trace) rolloutID() string {
+	if t.tenant == "" {
+		return trajectory.IDOf(t.rollout)
+	}
+	return trajectory.IDOf(t.tenant + "\x00" + t.rollout)
 }
 
 // place finds the unit of a trace anew: what arrived can change what it is.

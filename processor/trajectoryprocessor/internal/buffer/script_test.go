@@ -267,6 +267,7 @@ func parseItem(t *testing.T, text string, now int64, names map[string]string) It
 			names[trajectory.IDOf(v)] = v
 		case k == "tenant":
 			s.Tenant = v
+			names[trajectory.IDOf(v+"\x00"+s.Rollout)] = v + "/" + s.Rollout
 		case k == "key":
 			it.Key = v
 		case k == "size":

@@ -203,7 +203,7 @@ func (b *Buffer) expire(u *unit) {
 		case t.part != nil:
 			b.past.add(t.id, t.part.id)
 			if t.rollout != "" && !b.cfg.ByKey {
-				b.past.add(rolloutAlias(t.rollout), t.part.id)
+				b.past.add(rolloutAlias(t), t.part.id)
 			}
 		}
 		delete(b.traces, t.id)

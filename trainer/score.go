@@ -176,8 +176,8 @@ func writerName(runs string) string {
 	if err != nil {
 		path = runs
 	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
+	if resolved, err := filepath.EvalSymlinks(path); err == nil {
+		path = resolved
 	}
 	return "tracegrad-train-" + digest([]byte(host + "\x00" + path))[:12]
 }

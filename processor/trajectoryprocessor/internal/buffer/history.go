@@ -21,6 +21,7 @@ const (
 // depend on the set of fragments only, not on the order in which they came.
 type fragment struct {
 	match
+	who
 	at       int      // position in pred.succ
 	succ     []*trace // whose pred this is
 	slots    []slot   // its entries in the index; nil = not in it
@@ -41,9 +42,12 @@ type match struct {
 // and with what continues it. The work does not depend on how many fragments
 // say the same: see maxTies.
 func (b *Buffer) link(t *trace) {
-	if t.slots != nil {
+	of := whose(t.call, t.tenant)
+	if t.slots != nil && t.who == of {
 		return
 	}
+	b.unlink(t) // a span of the trace told more
+	t.who = of
 	b.enter(t, b.keys(t))
 	b.follow(t)
 	b.followAgain(b.successors(t))
@@ -280,7 +284,7 @@ func compareStart(x, y *trajectory.Span) int {
 }
 
 // asker finds the one call that asked for a tool run, nil if there is none or
-// more than one.
+// more than one, or if another user's call asked.
 func (b *Buffer) asker(t *trace) *trace {
 	if t.call.Tool == nil || t.call.Tool.CallID == "" {
 		return nil
@@ -289,5 +293,9 @@ func (b *Buffer) asker(t *trace) *trace {
 	if len(list) != 1 {
 		return nil
 	}
-	return list[0].trace
+	asker := list[0].trace
+	if u := asker.call.User; u != "" && t.call.User != "" && u != t.call.User {
+		return nil
+	}
+	return asker
 }

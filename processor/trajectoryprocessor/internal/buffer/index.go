@@ -126,9 +126,23 @@ func (b *Buffer) toolKeys(t *trace) []uint64 {
 	return []uint64{b.key(t, ranTool, 0, text(t.call.Tool.CallID))}
 }
 
-// key keeps tenants apart.
+// who is whose history a fragment is a part of. Fragments of different
+// services, tenants or users are never joined by what they say; a call that
+// names no user joins those that name none. A tool run is found by an id and
+// often names no user: see asker.
+type who struct{ home, user uint64 }
+
+func whose(s *trajectory.Span, tenant string) who {
+	home := mix(text(tenant), text(s.Service))
+	return who{home, mix(home, text(s.User))}
+}
+
 func (b *Buffer) key(t *trace, kind, hash, sign uint64) uint64 {
-	return mix(mix(mix(kind, text(t.tenant)), hash), sign)
+	of := t.who.user
+	if kind == askedTool || kind == ranTool {
+		of = t.who.home
+	}
+	return mix(mix(mix(kind, of), hash), sign)
 }
 
 // anySign stands for every answer, however lossy.

@@ -34,7 +34,7 @@ var update = flag.Bool("update", false, "rewrite what the scripts in testdata ex
 //
 // A span is `trace.span role attributes...`. Attributes: `<1` the parent is
 // span 1, `<1r` likewise in another process, `@2-5` runs from second 2 to 5
-// (default: the arrival), `conv=` `rollout=` `key=` `tenant=` `size=` `raw`
+// (default: the arrival), `conv=` `rollout=` `key=` `tenant=` `user=` `svc=` `size=` `raw`
 // `err`, `p=` prompt and `r=` reply as messages u:text, s:text, a:text, a:#id
 // (asks for the tool call id), t:id (its result), joined by `;`, and `tool=id`.
 func TestScripts(t *testing.T) {
@@ -268,6 +268,10 @@ func parseItem(t *testing.T, text string, now int64, names map[string]string) It
 		case k == "tenant":
 			s.Tenant = v
 			names[trajectory.IDOf(v+"\x00"+s.Rollout)] = v + "/" + s.Rollout
+		case k == "user":
+			s.User = v
+		case k == "svc":
+			s.Service = v
 		case k == "key":
 			it.Key = v
 		case k == "size":

@@ -61,8 +61,12 @@ func (v *Gated) advise(g GateConfig, s SelectHead, learned []prompt.Item) {
 	if v.Passed || len(learned) == 0 || v.Effect != nil && v.Support >= g.MinSupport {
 		return
 	}
-	v.Reason += fmt.Sprintf("; gate.holdout_by (%s) has %d values and %d of them %s held out: raise gate.holdout (%v), or hold out by something finer, such as input",
-		strings.Join(strings.Fields(g.HoldoutBy), " "), s.HoldoutKeys, s.HeldOutKeys, isAre(s.HeldOutKeys), g.Holdout)
+	by := strings.Join(strings.Fields(g.HoldoutBy), " ")
+	v.Reason += fmt.Sprintf("; gate.holdout_by (%s) has %d values and %d of them %s held out: raise gate.holdout (%v), or wait for more runs",
+		by, s.HoldoutKeys, s.HeldOutKeys, isAre(s.HeldOutKeys), g.Holdout)
+	if by != "input" {
+		v.Reason += ", or hold out by something finer, such as input"
+	}
 }
 
 func isAre(n int) string {

@@ -636,7 +636,8 @@ func TestTheGateSaysWhichTasksThereAre(t *testing.T) {
 	c := quickstart(t, root)
 	c.Gate.HoldoutBy, c.Gate.Holdout = "task_key", 0.001
 	result := run1(t, c)
-	assert.Contains(t, result.Verdict.Reason, "gate.holdout_by (task_key) has 5 values and 0 of them are held out: raise gate.holdout (0.001), or hold out by something finer, such as input")
+	assert.Equal(t, bundle.StatusCandidate, result.Bundle.Status)
+	assert.Contains(t, result.Verdict.Reason, "gate.holdout_by (task_key) has 5 values and 0 of them are held out: raise gate.holdout (0.001), or wait for more runs, or hold out by something finer, such as input")
 }
 
 func TestDemonstrations(t *testing.T) {

@@ -129,7 +129,7 @@ func (r *reader) item(raw json.RawMessage) feedback {
 	f.id = r.text("id", maxID)
 	r.subject(f)
 	if f.id == "" && r.problem == nil {
-		f.id = f.hash()
+		f.id = f.hash(r.now)
 	}
 	return f
 }

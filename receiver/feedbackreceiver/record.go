@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/tracegrad/tracegrad/internal/trajectory"
+	"github.com/tracegrad/tracegrad/receiver/feedbackreceiver/internal/metadata"
 )
 
 // The semantic conventions' names of an evaluation.
@@ -25,7 +26,8 @@ const (
 )
 
 // source is tracegrad.fact.source: what tells feedback from the evaluations
-// that others send under the same event name.
+// that others send under the same event name. The Parquet exporter believes it
+// of records in this receiver's scope only: its name is a part of the contract.
 const source = "feedback"
 
 // records makes one log record per item. An item without observed_at was
@@ -33,7 +35,7 @@ const source = "feedback"
 func records(items []feedback, now time.Time) plog.Logs {
 	logs := plog.NewLogs()
 	scope := logs.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty()
-	scope.Scope().SetName(trajectory.ScopeName)
+	scope.Scope().SetName(metadata.ScopeName)
 	out := scope.LogRecords()
 	out.EnsureCapacity(len(items))
 	for i := range items {
@@ -71,10 +73,11 @@ func (f *feedback) record(to plog.LogRecord, now time.Time) {
 	a.PutStr(trajectory.AttrFactSource, source)
 }
 
-// hash is the id of an item that has none: the same content, sent again, is
-// the same fact. Every part is preceded by its length.
-func (f *feedback) hash() string {
-	observed := ""
+// hash is the id of an item that has none: what was observed, about what, and
+// when (without observed_at: when it came). True, false and true again are three
+// facts, of which the last counts. Every part is preceded by its length.
+func (f *feedback) hash(now time.Time) string {
+	observed := strconv.FormatInt(now.UnixNano(), 10)
 	if !f.observedAt.IsZero() {
 		observed = strconv.FormatInt(f.observedAt.UnixNano(), 10)
 	}

@@ -1,11 +1,11 @@
--- Each fact once, joined to the live trajectory it is about by the most specific
+-- Each fact once (of several with one id the newest observation), joined to the live trajectory it is about by the most specific
 -- id it carries: trajectory, span, response, trace, conversation. A fact about a
 -- conversation belongs to its last trajectory that had begun by then. A fact
 -- that fits nothing (yet) keeps trajectory_id NULL.
 CREATE VIEW facts AS
 WITH said AS (
   FROM files.facts
-  QUALIFY row_number() OVER (PARTITION BY fact_id ORDER BY batch DESC) = 1
+  QUALIFY row_number() OVER (PARTITION BY fact_id ORDER BY observed_at DESC NULLS LAST, batch DESC, value DESC NULLS LAST) = 1
 ),
 candidates AS (
   SELECT f.fact_id, t.trajectory_id, 1 AS distance, 'trajectory' AS matched_by

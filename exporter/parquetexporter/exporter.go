@@ -69,7 +69,7 @@ func (e *parquetExporter) pushLogs(ctx context.Context, ld plog.Logs) error {
 	if w == nil {
 		return errNotStarted
 	}
-	in := readFacts(ld)
+	in := readFacts(ld, e.now())
 	c, err := w.WriteFacts(ctx, in.facts)
 	if err != nil {
 		return err

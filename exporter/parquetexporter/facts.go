@@ -2,6 +2,7 @@ package parquetexporter
 
 import (
 	"math"
+	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -13,6 +14,16 @@ import (
 // evaluationResult is OTel's event for what somebody found out about a reply.
 const evaluationResult = "gen_ai.evaluation.result"
 
+// feedbackScope is the scope of the feedback receiver's records. Feedback is
+// what users said and is trusted more than evaluations: from others the word is
+// not taken. It is a name, no proof: who may send to the pipeline is decided by
+// its receivers.
+const feedbackScope = trajectory.ScopeName + "/receiver/feedbackreceiver"
+
+// maxAhead is how far in the future an observation may be: of several the newest
+// counts, and one of next year would for a year.
+const maxAhead = 24 * time.Hour
+
 // factsRead is what a batch of log records holds.
 type factsRead struct {
 	facts   []trajectory.Fact
@@ -20,16 +31,17 @@ type factsRead struct {
 	skipped int // records that are no evaluation
 }
 
-func readFacts(ld plog.Logs) factsRead {
+func readFacts(ld plog.Logs, now time.Time) factsRead {
 	var in factsRead
 	for _, rl := range ld.ResourceLogs().All() {
 		for _, sl := range rl.ScopeLogs().All() {
+			ours := sl.Scope().Name() == feedbackScope
 			for _, record := range sl.LogRecords().All() {
 				if eventName(record) != evaluationResult {
 					in.skipped++
 					continue
 				}
-				f := readFact(record)
+				f := readFact(record, ours, now)
 				if reason, text := refuse(f); reason != "" {
 					in.bad = append(in.bad, badItem{reason, text, recordJSON(rl.Resource(), record)})
 					continue
@@ -52,7 +64,7 @@ func eventName(r plog.LogRecord) string {
 	return text(r.Attributes(), "event.name")
 }
 
-func readFact(r plog.LogRecord) trajectory.Fact {
+func readFact(r plog.LogRecord, ours bool, now time.Time) trajectory.Fact {
 	a := r.Attributes()
 	f := trajectory.Fact{
 		ID:             text(a, trajectory.AttrFactID),
@@ -60,13 +72,10 @@ func readFact(r plog.LogRecord) trajectory.Fact {
 		Value:          number(a, "gen_ai.evaluation.score.value"),
 		Label:          text(a, "gen_ai.evaluation.score.label"),
 		Explanation:    text(a, "gen_ai.evaluation.explanation"),
-		Source:         text(a, trajectory.AttrFactSource),
+		Source:         source(text(a, trajectory.AttrFactSource), ours),
 		TrajectoryID:   text(a, trajectory.AttrTrajectoryID),
 		ResponseID:     text(a, "gen_ai.response.id"),
 		ConversationID: text(a, "gen_ai.conversation.id"),
-	}
-	if f.Source == "" {
-		f.Source = "evaluation"
 	}
 	if f.ConversationID == "" {
 		f.ConversationID = text(a, "session.id")
@@ -77,12 +86,28 @@ func readFact(r plog.LogRecord) trajectory.Fact {
 	if id := r.SpanID(); !id.IsEmpty() {
 		f.SpanID = id.String()
 	}
-	at := r.Timestamp()
-	if at == 0 {
-		at = r.ObservedTimestamp()
-	}
-	f.ObservedAt = int64(at / 1000) //nolint:gosec // divided, it fits
+	f.ObservedAt = int64(observed(r, now) / 1000) //nolint:gosec // divided, it fits
 	return f
+}
+
+// source is who said it, of those that docs/dataset.md knows.
+func source(said string, ours bool) string {
+	if said == "annotation" || said == "feedback" && ours {
+		return said
+	}
+	return "evaluation"
+}
+
+// observed is when a record was observed: its own word, if that can be.
+func observed(r plog.LogRecord, now time.Time) pcommon.Timestamp {
+	latest := pcommon.NewTimestampFromTime(now.Add(maxAhead))
+	switch at, seen := r.Timestamp(), r.ObservedTimestamp(); {
+	case at > 0 && at <= latest:
+		return at
+	case seen <= latest:
+		return seen
+	}
+	return pcommon.NewTimestampFromTime(now)
 }
 
 // refuse says why a fact could never be joined or counted.

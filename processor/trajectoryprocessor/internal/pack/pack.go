@@ -28,13 +28,18 @@ type Packer struct{ w writer }
 // for tool definitions, which many trajectories share.
 func (p *Packer) Pack(spans []*trajectory.Span) Spans {
 	w := &p.w
+	w.collect(spans)
+	w.uint(uint64(len(w.messages)))
+	for _, m := range w.messages {
+		w.message(m)
+	}
 	w.uint(uint64(len(spans)))
 	for _, s := range spans {
 		w.span(s)
 	}
 	out := Spans{append([]byte(nil), w.b...), w.large}
 	clear(w.messages)
-	*w = writer{b: w.b[:0], messages: w.messages[:0]}
+	*w = writer{b: w.b[:0], lists: w.lists[:0], messages: w.messages[:0]}
 	if cap(w.b) > maxRoom {
 		w.b = nil
 	}
@@ -58,9 +63,10 @@ type writer struct {
 	large    []string
 	last     trajectory.Span // whose texts may repeat
 	call     trajectory.ModelCall
-	prompt   []*trajectory.Message
 	messages []*trajectory.Message
 	index    map[*trajectory.Message]int // once there are many
+	lists    []int                       // the prompts and replies of all spans: see collect
+	read     int                         // how many of lists are written
 }
 
 func (w *writer) uint(v uint64)  { w.b = binary.AppendUvarint(w.b, v) }
@@ -110,25 +116,27 @@ func (w *writer) span(s *trajectory.Span) {
 	for _, t := range [...]struct{ s, last *string }{
 		{&s.Name, &l.Name}, {&s.Dialect, &l.Dialect}, {&s.Service, &l.Service}, {&s.Conversation, &l.Conversation}, {&s.User, &l.User},
 		{&s.Tenant, &l.Tenant}, {&s.Rollout, &l.Rollout}, {&s.TaskKey, &l.TaskKey}, {&s.Agent, &l.Agent}, {&s.Error, &l.Error},
-		{&s.Injected, &l.Injected}, {&s.In, &l.In}, {&s.Out, &l.Out},
+		{&s.Injected, &l.Injected},
 	} {
 		w.again(*t.s, t.last)
 	}
+	w.shown(s.In)
+	w.shown(s.Out)
 	l.TraceID, l.Start, l.End = s.TraceID, s.Start, s.End
 	list(w, s.Missing, func(r trajectory.Reason) { w.text(string(r)) })
 	w.attributes(s.Attributes)
 	list(w, s.Facts, w.fact)
 	if w.flag(s.Call != nil); s.Call != nil {
 		w.modelCall(&s.Call.ModelCall)
-		w.list(s.Call.Prompt, &w.prompt)
-		w.list(s.Call.Reply, nil)
+		w.list()
+		w.list()
 	}
 	if w.flag(s.Tool != nil); s.Tool != nil {
 		w.text(s.Tool.Name)
 		w.text(s.Tool.CallID)
 		w.text(s.Tool.Arguments)
 		if w.flag(s.Tool.Result != nil); s.Tool.Result != nil {
-			w.text(*s.Tool.Result)
+			w.shown(*s.Tool.Result)
 		}
 	}
 }
@@ -164,7 +172,7 @@ func (w *writer) fact(f trajectory.Fact) {
 	w.int(f.ObservedAt)
 }
 
-func (w *writer) number(v *int64) {
+func (w *writer) whole(v *int64) {
 	if w.flag(v != nil); v != nil {
 		w.int(*v)
 	}
@@ -185,7 +193,7 @@ func (w *writer) modelCall(c *trajectory.ModelCall) {
 		w.again(*t.s, t.last)
 	}
 	for _, v := range [...]*int64{c.InputTokens, c.OutputTokens, c.CachedTokens, c.TopK, c.MaxTokens, c.Seed} {
-		w.number(v)
+		w.whole(v)
 	}
 	w.float(c.Temperature)
 	w.float(c.TopP)
@@ -205,32 +213,63 @@ func (w *writer) modelCall(c *trajectory.ModelCall) {
 	list(w, c.Logprobs, func(v float32) { w.b = binary.LittleEndian.AppendUint32(w.b, math.Float32bits(v)) })
 }
 
-// list writes messages. Most of a prompt is the prompt before it.
-func (w *writer) list(ms []*trajectory.Message, last *[]*trajectory.Message) {
-	if ms == nil {
-		w.uint(0)
-		return
-	}
-	w.uint(uint64(len(ms)) + 1)
-	if last != nil {
+// collect numbers the messages and says of every prompt and reply how many
+// messages it has, how many of them are those of the prompt before, and which
+// the others are. -1 messages is nil.
+func (w *writer) collect(spans []*trajectory.Span) {
+	var last []*trajectory.Message
+	for _, s := range spans {
+		if s.Call == nil {
+			continue
+		}
 		n := 0
-		for n < len(ms) && n < len(*last) && ms[n] == (*last)[n] {
+		for n < len(s.Call.Prompt) && n < len(last) && s.Call.Prompt[n] == last[n] {
 			n++
 		}
-		w.uint(uint64(n))
-		*last, ms = ms, ms[n:]
+		w.number(s.Call.Prompt, n)
+		w.number(s.Call.Reply, 0)
+		if len(s.Call.Prompt) > 0 {
+			last = s.Call.Prompt
+		}
 	}
-	for _, m := range ms {
-		w.message(m)
+}
+
+func (w *writer) number(ms []*trajectory.Message, known int) {
+	if ms == nil {
+		w.lists = append(w.lists, -1)
+		return
+	}
+	w.lists = append(w.lists, len(ms), known)
+	for _, m := range ms[known:] {
+		i := w.find(m)
+		if i < 0 {
+			i = len(w.messages)
+			if w.messages = append(w.messages, m); w.index != nil {
+				w.index[m] = i
+			}
+		}
+		w.lists = append(w.lists, i)
+	}
+}
+
+// list writes the next prompt or reply.
+func (w *writer) list() {
+	next := func() int {
+		w.read++
+		return w.lists[w.read-1]
+	}
+	n := next()
+	if w.int(int64(n)); n < 0 {
+		return
+	}
+	known := next()
+	w.uint(uint64(known)) //nolint:gosec // a count
+	for range n - known {
+		w.uint(uint64(next())) //nolint:gosec // an index
 	}
 }
 
 func (w *writer) message(m *trajectory.Message) {
-	if i := w.find(m); i >= 0 {
-		w.uint(uint64(i) + 1)
-		return
-	}
-	w.uint(0)
 	for _, s := range [...]string{m.Role, m.Text, m.Reasoning, m.ToolCallID, m.Name, m.Injected, m.Parts} {
 		w.text(s)
 	}
@@ -239,12 +278,35 @@ func (w *writer) message(m *trajectory.Message) {
 		w.text(c.Name)
 		w.text(c.Arguments)
 	})
-	if w.messages = append(w.messages, m); w.index != nil {
-		w.index[m] = len(w.messages) - 1
-	}
 }
 
-// find is the number of a message that was written, -1 for none.
+// shown writes a text that a message may show too: the input and the output of
+// a run, the result of a tool.
+func (w *writer) shown(s string) {
+	if i := w.showing(s); i >= 0 {
+		w.uint(uint64(i) + 1) //nolint:gosec // an index
+		return
+	}
+	w.uint(0)
+	w.text(s)
+}
+
+// showing is a message with this text; -1 for none, for short texts, and where
+// there are too many to look at.
+func (w *writer) showing(s string) int {
+	const short, many = 24, 128
+	if len(s) < short || len(w.messages) > many {
+		return -1
+	}
+	for i, m := range w.messages {
+		if len(m.Text) == len(s) && m.Text == s {
+			return i
+		}
+	}
+	return -1
+}
+
+// find is the number of a message, -1 if it has none yet.
 func (w *writer) find(m *trajectory.Message) int {
 	if len(w.messages) <= few {
 		return slices.Index(w.messages, m)

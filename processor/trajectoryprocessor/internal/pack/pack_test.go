@@ -129,3 +129,18 @@ func TestPackingCopies(t *testing.T) {
 	s.Tool.Name = "other"
 	assert.Equal(t, "search", p.Unpack()[0].Tool.Name)
 }
+
+// TestTextsOfMessagesAreStoredOnce: what a tool returned is what the next
+// prompt shows.
+func TestTextsOfMessagesAreStoredOnce(t *testing.T) {
+	text := string(make([]byte, 5000))
+	m := &trajectory.Message{Role: trajectory.RoleTool, Text: text}
+	spans := []*trajectory.Span{
+		{Tool: &trajectory.ToolRun{Name: "search", Result: &text}},
+		{Call: &trajectory.Call{Prompt: []*trajectory.Message{m}}},
+		{In: text, Out: text[1:]},
+	}
+	p := new(Packer).Pack(spans)
+	assert.Less(t, p.Size(), int64(2*len(text)+300), "one text, and one that is a byte shorter")
+	assert.Equal(t, spans, p.Unpack())
+}

@@ -14,6 +14,10 @@ func (p Spans) Unpack() []*trajectory.Span {
 		return nil
 	}
 	r := &reader{b: p.data, s: string(p.data), large: p.large}
+	r.messages = make([]*trajectory.Message, r.uint())
+	for i := range r.messages {
+		r.messages[i] = r.message()
+	}
 	spans := make([]*trajectory.Span, r.uint())
 	for i := range spans {
 		spans[i] = r.span()
@@ -81,21 +85,25 @@ func (r *reader) span() *trajectory.Span {
 	for _, t := range [...]struct{ s, last *string }{
 		{&s.Name, &l.Name}, {&s.Dialect, &l.Dialect}, {&s.Service, &l.Service}, {&s.Conversation, &l.Conversation}, {&s.User, &l.User},
 		{&s.Tenant, &l.Tenant}, {&s.Rollout, &l.Rollout}, {&s.TaskKey, &l.TaskKey}, {&s.Agent, &l.Agent}, {&s.Error, &l.Error},
-		{&s.Injected, &l.Injected}, {&s.In, &l.In}, {&s.Out, &l.Out},
+		{&s.Injected, &l.Injected},
 	} {
 		*t.s = r.again(t.last)
 	}
+	s.In, s.Out = r.shown(), r.shown()
 	s.Missing = listOf(r, func() trajectory.Reason { return trajectory.Reason(r.text()) })
 	s.Attributes = r.attributes()
 	s.Facts = listOf(r, r.fact)
 	if r.flag() {
 		s.Call = &trajectory.Call{ModelCall: r.modelCall()}
-		s.Call.Prompt, s.Call.Reply = r.list(&r.prompt), r.list(nil)
+		s.Call.Prompt, s.Call.Reply = r.list(), r.list()
+		if len(s.Call.Prompt) > 0 {
+			r.prompt = s.Call.Prompt
+		}
 	}
 	if r.flag() {
 		s.Tool = &trajectory.ToolRun{Name: r.text(), CallID: r.text(), Arguments: r.text()}
 		if r.flag() {
-			s.Tool.Result = new(r.text())
+			s.Tool.Result = new(r.shown())
 		}
 	}
 	return s
@@ -135,7 +143,7 @@ func (r *reader) fact() (f trajectory.Fact) {
 	return f
 }
 
-func (r *reader) number() *int64 {
+func (r *reader) whole() *int64 {
 	if !r.flag() {
 		return nil
 	}
@@ -159,7 +167,7 @@ func (r *reader) modelCall() (c trajectory.ModelCall) {
 		*t.s = r.again(t.last)
 	}
 	for _, v := range [...]**int64{&c.InputTokens, &c.OutputTokens, &c.CachedTokens, &c.TopK, &c.MaxTokens, &c.Seed} {
-		*v = r.number()
+		*v = r.whole()
 	}
 	c.Temperature, c.TopP = r.float(), r.float()
 	if r.flag() {
@@ -182,28 +190,20 @@ func (r *reader) modelCall() (c trajectory.ModelCall) {
 	return c
 }
 
-func (r *reader) list(last *[]*trajectory.Message) []*trajectory.Message {
-	n := r.uint()
-	if n == 0 {
+func (r *reader) list() []*trajectory.Message {
+	n := int(r.int())
+	if n < 0 {
 		return nil
 	}
-	ms := make([]*trajectory.Message, 0, n-1)
-	if last != nil {
-		ms = append(ms, (*last)[:r.uint()]...)
-	}
-	for uint64(len(ms)) < n-1 {
-		ms = append(ms, r.message())
-	}
-	if last != nil {
-		*last = ms
+	ms := make([]*trajectory.Message, n)
+	known := copy(ms, r.prompt[:r.uint()])
+	for i := known; i < n; i++ {
+		ms[i] = r.messages[r.uint()]
 	}
 	return ms
 }
 
 func (r *reader) message() *trajectory.Message {
-	if i := r.uint(); i > 0 {
-		return r.messages[i-1]
-	}
 	m := &trajectory.Message{}
 	for _, s := range [...]*string{&m.Role, &m.Text, &m.Reasoning, &m.ToolCallID, &m.Name, &m.Injected, &m.Parts} {
 		*s = r.text()
@@ -211,6 +211,12 @@ func (r *reader) message() *trajectory.Message {
 	m.ToolCalls = listOf(r, func() trajectory.ToolCall {
 		return trajectory.ToolCall{ID: r.text(), Name: r.text(), Arguments: r.text()}
 	})
-	r.messages = append(r.messages, m)
 	return m
+}
+
+func (r *reader) shown() string {
+	if i := r.uint(); i > 0 {
+		return r.messages[i-1].Text
+	}
+	return r.text()
 }

@@ -30,6 +30,7 @@ func printNight(out io.Writer, r *trainer.Result, dry bool) error {
 	for i := range r.Items {
 		printItem(out, i+1, &r.Items[i])
 	}
+	printCarried(out, r)
 	printVerdict(out, r.Verdict)
 	if dry {
 		_, err := fmt.Fprintln(out, "\ndry run: nothing was kept")
@@ -71,6 +72,22 @@ func printItem(out io.Writer, n int, it *prompt.Item) {
 	e := it.Evidence
 	fmt.Fprintf(out, "  %d. %s\n     advantage %+.2f (%+.2f to %+.2f)%s: %d runs that do, %d that do not, in %s; q %.2g\n",
 		n, it.Text, e.Effect.Estimate, e.Effect.Low, e.Effect.High, where, e.With, e.Without, count(e.Groups, "group"), e.Q)
+}
+
+// printCarried says what became of the guidance of the starting policy.
+func printCarried(out io.Writer, r *trainer.Result) {
+	if len(r.Carried) > 0 {
+		fmt.Fprintf(out, "\nkept from the starting policy: %s\n", count(len(r.Carried), "item"))
+	}
+	for _, it := range r.Carried {
+		fmt.Fprintf(out, "  - %s\n    %s\n", it.Text, it.Note)
+	}
+	if len(r.Dropped) > 0 {
+		fmt.Fprintf(out, "\nnot kept from the starting policy: %s\n", count(len(r.Dropped), "item"))
+	}
+	for _, it := range r.Dropped {
+		fmt.Fprintf(out, "  - %s\n    %s\n", it.Text, it.Reason)
+	}
 }
 
 func printVerdict(out io.Writer, v prompt.Verdict) {

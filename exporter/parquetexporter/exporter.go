@@ -25,6 +25,7 @@ type parquetExporter struct {
 	log       *zap.Logger
 	telemetry *metadata.TelemetryBuilder
 	now       func() time.Time
+	health    health
 }
 
 var errNotStarted = errors.New("the parquet exporter is not started")
@@ -37,7 +38,10 @@ func newExporter(set exporter.Settings, cfg *Config) (*parquetExporter, error) {
 	return &parquetExporter{cfg: cfg, sink: sinkOf(cfg, set.ID), log: set.Logger, telemetry: tb, now: time.Now}, nil
 }
 
-func (e *parquetExporter) start(context.Context, component.Host) error { return e.sink.start() }
+func (e *parquetExporter) start(_ context.Context, host component.Host) error {
+	e.health.host = host
+	return e.sink.start()
+}
 
 // shutdown runs after the queue has been emptied.
 func (e *parquetExporter) shutdown(context.Context) error {
@@ -54,6 +58,7 @@ func (e *parquetExporter) pushTraces(ctx context.Context, td ptrace.Traces) erro
 	}
 	in := collect(td, w.Name(), e.now())
 	c, err := w.Write(ctx, in.trajectories, nil)
+	e.wrote(ctx, "traces", err)
 	if err != nil {
 		return err
 	}
@@ -71,6 +76,7 @@ func (e *parquetExporter) pushLogs(ctx context.Context, ld plog.Logs) error {
 	}
 	in := readFacts(ld, e.now())
 	c, err := w.WriteFacts(ctx, in.facts)
+	e.wrote(ctx, "logs", err)
 	if err != nil {
 		return err
 	}

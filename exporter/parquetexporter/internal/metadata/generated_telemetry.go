@@ -28,6 +28,7 @@ type TelemetryBuilder struct {
 	registrations               []metric.Registration
 	ExporterParquetBytes        metric.Int64Counter
 	ExporterParquetFacts        metric.Int64Counter
+	ExporterParquetFailures     metric.Int64Counter
 	ExporterParquetFiles        metric.Int64Counter
 	ExporterParquetQuarantined  metric.Int64Counter
 	ExporterParquetRows         metric.Int64Counter
@@ -74,6 +75,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_exporter_parquet_facts",
 		metric.WithDescription("Facts committed to the dataset. [Alpha]"),
 		metric.WithUnit("{facts}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterParquetFailures, err = builder.meter.Int64Counter(
+		"otelcol_exporter_parquet_failures",
+		metric.WithDescription("Batches that could not be written, a full disk for instance. They are tried again; see `retry_on_failure`. [Alpha]"),
+		metric.WithUnit("{batches}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExporterParquetFiles, err = builder.meter.Int64Counter(

@@ -21,6 +21,7 @@ func TestSetupTelemetry(t *testing.T) {
 	defer tb.Shutdown()
 	tb.ExporterParquetBytes.Add(context.Background(), 1)
 	tb.ExporterParquetFacts.Add(context.Background(), 1)
+	tb.ExporterParquetFailures.Add(context.Background(), 1)
 	tb.ExporterParquetFiles.Add(context.Background(), 1)
 	tb.ExporterParquetQuarantined.Add(context.Background(), 1)
 	tb.ExporterParquetRows.Add(context.Background(), 1)
@@ -30,6 +31,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterParquetFacts(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterParquetFailures(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterParquetFiles(t, testTel,

@@ -62,13 +62,14 @@ type Buffer struct {
 	clock  clock
 	story  index
 
-	open    list // open units, least recently active first
-	closed  list // units in their late window, closed first first
-	bytes   int64
-	residue int64 // of bytes, in closed units
-	extern  int64
-	now     int64
-	seq     uint64
+	open     list // open units, least recently active first
+	closed   list // units in their late window, closed first first
+	bytes    int64
+	residue  int64 // of bytes, in closed units
+	extern   int64
+	now      int64
+	seq      uint64
+	flushing bool // nothing is kept any more
 
 	round    uint64 // of Buffer.fresh
 	compared int64  // messages of calls; tests hold it against the number of calls

@@ -24,9 +24,11 @@ func (b *Buffer) Due(now int64, most int) []Closed {
 // Flush returns all open trajectories and forgets everything.
 func (b *Buffer) Flush(now int64) []Closed {
 	b.now = now
+	b.flushing = true
 	for b.open.first != nil {
-		b.close(b.open.first, trajectory.CloseShutdown)
+		b.close(b.open.first, b.whyNow(b.open.first))
 	}
+	b.flushing = false
 	for b.closed.first != nil {
 		b.expire(b.closed.first)
 	}
@@ -58,6 +60,18 @@ func (b *Buffer) why(u *unit) trajectory.CloseReason {
 		return trajectory.CloseIdle
 	}
 	return trajectory.CloseMaxAge
+}
+
+// whyNow says why an open unit closes when nothing more can come: one that only
+// waited for stragglers is whole.
+func (b *Buffer) whyNow(u *unit) trajectory.CloseReason {
+	switch {
+	case u.ended():
+		return trajectory.CloseComplete
+	case u.last+int64(b.cfg.Idle) <= b.now:
+		return trajectory.CloseIdle
+	}
+	return trajectory.CloseShutdown
 }
 
 // close hands a unit out and starts its late window.

@@ -43,7 +43,7 @@ func (b *Buffer) unfolding(t *trace) int64 {
 
 // foldAll folds the traces of a unit that begins its late window.
 func (b *Buffer) foldAll(u *unit, reason trajectory.CloseReason) {
-	if reason == trajectory.CloseTruncated || reason == trajectory.CloseShutdown {
+	if reason == trajectory.CloseTruncated || b.flushing {
 		return // nothing is kept
 	}
 	for _, t := range u.traces {

@@ -3,6 +3,9 @@ package trajectoryprocessor
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -105,7 +108,11 @@ func (c *RewardsConfig) load() (*rewards.Engine, error) {
 	if c.File == "" {
 		return nil, nil
 	}
-	return rewards.Load(c.File)
+	e, err := rewards.Load(c.File)
+	if dir, unknown := os.Getwd(); errors.Is(err, fs.ErrNotExist) && !filepath.IsAbs(c.File) && unknown == nil {
+		err = fmt.Errorf("%w (file: is relative to the working directory, which is %s)", err, dir)
+	}
+	return e, err
 }
 
 // Validate reports every problem of the configuration.

@@ -43,6 +43,8 @@ func TestConfig(t *testing.T) {
 }
 
 func TestBadConfigNamesKeys(t *testing.T) {
+	here, err := os.Getwd()
+	require.NoError(t, err)
 	for name, want := range map[string][]string{
 		"bad": {
 			`key: "trace" is not known; use auto or attributes`, `emit: "steps" is not known`, "root_grace: must be greater than 0",
@@ -52,7 +54,7 @@ func TestBadConfigNamesKeys(t *testing.T) {
 		"bad_attributes": {"key_attributes: list the attributes"},
 		"bad_auto":       {"key_attributes: needs key: attributes"},
 		"bad_rewards":    {"rewards: ", "testdata/bad_rewards.yaml:3:", "outputs", "^"},
-		"no_rewards":     {"rewards: ", "testdata/nowhere.yaml"},
+		"no_rewards":     {"rewards: ", "testdata/nowhere.yaml", "relative to the working directory, which is " + here},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := confmap.Validate(loadConfig(t, name))

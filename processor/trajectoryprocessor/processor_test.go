@@ -151,6 +151,35 @@ func TestSpansWithoutIDs(t *testing.T) {
 	assert.Equal(t, 1, list[0].SpanCount)
 }
 
+// TestStragglersOfARunThatIsGone: after a restart, say, spans come whose root
+// was never seen. Nothing says that it is elsewhere: what is left is no run.
+func TestStragglersOfARunThatIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := start(t, defaults(), nopSettings(), nil)
+		defer p.stop(t)
+		remote := request(chat(3, 2, 1))
+		for s := range allSpans([]ptrace.Traces{remote}) {
+			s.SetFlags(remoteParent)
+		}
+		require.NoError(t, p.ConsumeTraces(t.Context(), request(chat(1, 2, 1))))
+		require.NoError(t, p.ConsumeTraces(t.Context(), request(agent(2, 2, 1), chat(2, 3, 2), tool(2, 4, 1))))
+		require.NoError(t, p.ConsumeTraces(t.Context(), remote))
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		list := trajectories(t, p.sink.AllTraces())
+		require.Len(t, list, 3)
+		for _, tr := range list {
+			assert.Equal(t, trajectory.CloseIdle, tr.CloseReason)
+			if tr.TraceIDs[0] == (pcommon.TraceID{3}).String() {
+				assert.True(t, tr.Trainable, "called from another process: the call is the root")
+				continue
+			}
+			assert.False(t, tr.Trainable)
+			assert.Contains(t, tr.Reasons, trajectory.ReasonOrphans)
+		}
+	})
+}
+
 func TestFinishedTrajectoriesPassASecondProcessor(t *testing.T) {
 	second := start(t, defaults(), nopSettings(), nil)
 	first := start(t, defaults(), nopSettings(), second)

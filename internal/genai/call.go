@@ -10,26 +10,19 @@ import (
 	"github.com/tracegrad/tracegrad/internal/trajectory"
 )
 
-// numbers are what the pointers of a call point to, in one piece.
-type numbers struct {
-	input, output, cached, topK, maxTokens, seed int64
-	temperature, topP                            float64
-}
-
 // call reads what a model span shows.
-func (d *Decoder) call(s *trajectory.Span) {
-	r := d.r
-	n := new(numbers)
-	c := &trajectory.Call{ModelCall: trajectory.ModelCall{
-		Provider: r.text(fProvider), RequestModel: r.text(fRequestModel), ResponseModel: r.text(fResponseModel),
-		Adapter: r.text(fAdapter), Bundle: r.text(fBundle), ResponseID: r.text(fResponseID), FinishReason: r.finish(),
+func (d *Decoder) call(s *trajectory.Span, n *numbers) {
+	r, b, c := d.r, &d.memo.before, s.Call
+	*c = trajectory.Call{ModelCall: trajectory.ModelCall{
+		Provider: again(&b.provider, r.text(fProvider)), RequestModel: again(&b.requestModel, r.text(fRequestModel)),
+		ResponseModel: again(&b.responseModel, r.text(fResponseModel)), Adapter: again(&b.adapter, r.text(fAdapter)),
+		Bundle: again(&b.bundle, r.text(fBundle)), ResponseID: r.text(fResponseID), FinishReason: again(&b.finish, r.finish()),
 		InputTokens: r.count(fInputTokens, &n.input), OutputTokens: r.count(fOutputTokens, &n.output), CachedTokens: r.count(fCachedTokens, &n.cached),
 		Temperature: r.number(fTemperature, &n.temperature), TopP: r.number(fTopP, &n.topP),
 		TopK: r.integer(fTopK, &n.topK), MaxTokens: r.integer(fMaxTokens, &n.maxTokens), Seed: r.integer(fSeed, &n.seed),
 		Tools: d.tools(), PromptTokenIDs: r.ids(fPromptTokenIDs), TokenIDs: r.ids(fTokenIDs), Logprobs: r.logprobs(fLogprobs),
 		LogprobsMode: r.text(fLogprobsMode), Constrained: r.flag(fConstrained),
 	}}
-	s.Call = c
 	d.invocation(c, n)
 	d.prompt(s, c)
 	d.reply(s, c)
@@ -258,10 +251,11 @@ func (d *Decoder) tools() string {
 }
 
 // tool reads a tool span.
-func (r *reader) tool(span string) *trajectory.ToolRun {
-	t := &trajectory.ToolRun{Name: r.text(fToolName), CallID: r.text(fToolCallID), Arguments: r.text(fToolArguments)}
+func (d *Decoder) tool(s *trajectory.Span) {
+	r, t := d.r, s.Tool
+	*t = trajectory.ToolRun{Name: r.text(fToolName), CallID: r.text(fToolCallID), Arguments: r.text(fToolArguments)}
 	if t.Name == "" {
-		t.Name = strings.TrimPrefix(span, "execute_tool ")
+		t.Name = strings.TrimPrefix(s.Name, "execute_tool ")
 	}
 	if t.Arguments == "" {
 		t.Arguments = object(r.text(fValueIn))
@@ -271,7 +265,7 @@ func (r *reader) tool(span string) *trajectory.ToolRun {
 			t.Arguments = p
 		}
 	}
-	t.Name, t.Arguments = strings.TrimSuffix(t.Name, ".__call__"), keyword(t.Arguments)
+	t.Name, t.Arguments = d.memo.name(strings.TrimSuffix(t.Name, ".__call__")), keyword(t.Arguments)
 	if redacted(t.Arguments) && t.Arguments != "{}" {
 		t.Arguments = ""
 	}
@@ -280,7 +274,6 @@ func (r *reader) tool(span string) *trajectory.ToolRun {
 			t.Result = new(r.text(f))
 		}
 	}
-	return t
 }
 
 // keyword opens the arguments of a traced function, {"args": [], "kwargs": {…}}

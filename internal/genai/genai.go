@@ -98,22 +98,21 @@ func (d *Decoder) Decode(res pcommon.Resource, _ pcommon.InstrumentationScope, s
 	for k, v := range span.Attributes().All() {
 		r.take(k, v)
 	}
-	s := &trajectory.Span{
-		TraceID: trajectory.TraceID(span.TraceID()), SpanID: trajectory.SpanID(span.SpanID()), ParentID: trajectory.SpanID(span.ParentSpanID()),
-		Name: span.Name(), Start: int64(span.StartTimestamp()), End: int64(span.EndTimestamp()), //nolint:gosec // OTLP times fit until 2262
-		Remote:  remoteParent(span),
-		GenAI:   r.marked,
-		Dialect: r.dialects(),
-	}
-	s.Role = r.role(s.Name)
+	name := again(&d.memo.before.name, span.Name())
+	s, n := newSpan(r.role(name))
+	s.TraceID, s.SpanID, s.ParentID = trajectory.TraceID(span.TraceID()), trajectory.SpanID(span.SpanID()), trajectory.SpanID(span.ParentSpanID())
+	s.Name, s.Start, s.End = name, int64(span.StartTimestamp()), int64(span.EndTimestamp()) //nolint:gosec // OTLP times fit until 2262
+	s.Remote = remoteParent(span)
+	s.GenAI = r.marked
+	s.Dialect = r.dialects()
 	s.Judge = judges(r.text(fOIKind))
 	s.Error = failure(span, r)
 	d.identity(s, res, span)
 	switch s.Role {
 	case trajectory.RoleModelSpan:
-		d.call(s)
+		d.call(s, n)
 	case trajectory.RoleToolSpan:
-		s.Tool = r.tool(s.Name)
+		d.tool(s)
 	case trajectory.RoleAgentSpan, trajectory.RoleOther:
 		if r.marked {
 			s.In, s.Out = d.spoken(r)
@@ -144,11 +143,11 @@ func (d *Decoder) identity(s *trajectory.Span, res pcommon.Resource, span ptrace
 	r := d.r
 	attrs := res.Attributes()
 	if v, ok := attrs.Get("service.name"); ok {
-		s.Service = v.Str()
+		s.Service = again(&d.memo.before.service, v.Str())
 	}
-	s.Conversation = r.text(fConversation)
-	s.User = r.text(fUser)
-	s.Agent = r.agent(s.Role, s.Name)
+	s.Conversation = again(&d.memo.before.conversation, r.text(fConversation))
+	s.User = again(&d.memo.before.user, r.text(fUser))
+	s.Agent = again(&d.memo.before.agent, r.agent(s.Role, s.Name))
 	r.metadata(s)
 	s.Gateway, s.Injected = r.text(fSource) == string(trajectory.SourceGateway), array(r.text(fInjected))
 	s.Rollout = r.text(fRollout)

@@ -18,11 +18,12 @@ type memo struct {
 	match int               // index in last that extends found, -1 = none
 	added int               // bytes of text taken in so far
 
-	tools string // the last tool definitions
-	texts texts
-	names []string // of tools, mostly: few, and repeated
-	slab  []trajectory.Message
-	ones  []*trajectory.Message
+	tools  string // the last tool definitions
+	before before
+	texts  texts
+	names  []string // of tools, mostly: few, and repeated
+	slab   []trajectory.Message
+	ones   []*trajectory.Message
 }
 
 // forget leaves room that holds nothing of what was read: texts and messages

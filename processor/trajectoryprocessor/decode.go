@@ -141,7 +141,7 @@ func (d *decoders) decode(res pcommon.Resource, scope pcommon.InstrumentationSco
 
 func (d *decoders) decodeLoose(res pcommon.Resource, scope pcommon.InstrumentationScope, span ptrace.Span) *trajectory.Span {
 	s := d.loose.Decode(res, scope, span)
-	if d.looseSize += s.Size; d.looseSize > maxLooseBytes {
+	if d.looseSize += max(s.Size, 0); d.looseSize > maxLooseBytes {
 		d.loose, d.looseSize = genai.NewDecoder(d.opt), 0
 	}
 	return s

@@ -138,9 +138,9 @@ func whose(s *trajectory.Span, tenant string) who {
 }
 
 func (b *Buffer) key(t *trace, kind, hash, sign uint64) uint64 {
-	of := t.who.user
+	of := t.user
 	if kind == askedTool || kind == ranTool {
-		of = t.who.home
+		of = t.home
 	}
 	return mix(mix(mix(kind, of), hash), sign)
 }

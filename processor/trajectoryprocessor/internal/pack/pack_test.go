@@ -3,6 +3,7 @@ package pack
 import (
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -69,7 +70,7 @@ func random(r *rand.Rand) []*trajectory.Span {
 		fill(r, reflect.ValueOf(spans[i]).Elem())
 		if c := spans[i].Call; c != nil && r.IntN(2) == 0 { // histories grow
 			c.Prompt = append(said[:len(said):len(said)], c.Prompt...)
-			said = append(c.Prompt[:len(c.Prompt):len(c.Prompt)], c.Reply...)
+			said = slices.Concat(c.Prompt, c.Reply)
 		}
 	}
 	return spans

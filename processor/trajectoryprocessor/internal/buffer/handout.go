@@ -159,7 +159,7 @@ func (b *Buffer) retire(u *unit, parts []part, claimed map[*emitted]bool, reason
 				at = len(b.ready)
 				gone[e] = at
 				b.ready = append(b.ready, Closed{Options: trajectory.Options{
-					ID: e.id, Revision: b.revise(e), CloseReason: reason, Continues: p.id,
+					ID: e.id, Revision: b.revise(e, true), CloseReason: reason, Continues: p.id,
 					FirstSeenAt: e.firstSeen / 1000, Reasons: []trajectory.Reason{trajectory.ReasonDuplicate},
 				}})
 			}
@@ -169,13 +169,19 @@ func (b *Buffer) retire(u *unit, parts []part, claimed map[*emitted]bool, reason
 }
 
 // revise returns the next revision: the time in µs, forced to rise, also for
-// another trajectory that takes the name of the same trace.
-func (b *Buffer) revise(e *emitted) int64 {
+// another trajectory that takes the name of the same trace. Where no root was
+// seen it is the time in ms: what is left of a run that was handed out before a
+// restart must not outrank it.
+func (b *Buffer) revise(e *emitted, rooted bool) int64 {
+	at := b.now / 1000
+	if !rooted {
+		at /= 1000
+	}
 	named := b.traces[e.named]
 	if named != nil {
 		e.revision = max(e.revision, named.revision)
 	}
-	e.revision = max(b.now/1000, e.revision+1)
+	e.revision = max(at, e.revision+1)
 	if named != nil {
 		named.revision = e.revision
 	}
@@ -215,6 +221,10 @@ func early(r trajectory.CloseReason) bool {
 	return false
 }
 
+func (p *part) rooted() bool {
+	return slices.ContainsFunc(p.traces, func(t *trace) bool { return t.rooted })
+}
+
 // handOutPart makes one trajectory ready, unless it was handed out as it is.
 func (b *Buffer) handOutPart(u *unit, p *part, reason trajectory.CloseReason) {
 	e := p.was
@@ -242,7 +252,7 @@ func (b *Buffer) handOutPart(u *unit, p *part, reason trajectory.CloseReason) {
 	}
 	e.sum, e.spans, e.early = sum, len(p.spans), early(reason)
 	c.Options = trajectory.Options{
-		ID: e.id, Revision: b.revise(e), CloseReason: reason,
+		ID: e.id, Revision: b.revise(e, p.rooted()), CloseReason: reason,
 		Continues: p.traces[0].continues, FirstSeenAt: e.firstSeen / 1000,
 	}
 	if ambiguous {

@@ -49,6 +49,7 @@ type trace struct {
 	agent  bool             // has an agent or workflow span
 	root   bool             // has a root that is no call
 	remote bool             // has a span called from another process that is no call
+	rooted bool             // has a span without a parent, or one called from another process
 	call   *trajectory.Span // root that is a model call or a tool run
 	whole  bool             // ended, as far as the tree can tell; see ended
 
@@ -90,6 +91,7 @@ func (t *trace) learn(s *trajectory.Span) {
 	setFirst(&t.rollout, s.Rollout)
 	setFirst(&t.conversation, s.Conversation)
 	setFirst(&t.tenant, s.Tenant)
+	t.rooted = t.rooted || s.ParentID == (trajectory.SpanID{}) || s.Remote
 	switch {
 	case s.ParentID == (trajectory.SpanID{}):
 		if !isCall(s) {

@@ -145,4 +145,3 @@ func (b *Buffer) find(t *trace) match {
 	}
 	return b.predecessor(t)
 }
-

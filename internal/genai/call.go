@@ -271,7 +271,7 @@ func (d *Decoder) tool(s *trajectory.Span) {
 	}
 	for _, f := range []field{fToolResult, fValueOut} {
 		if r.has(f) && t.Result == nil && !redacted(r.text(f)) {
-			t.Result = new(r.text(f))
+			t.Result = new(d.memo.results.add(t.CallID, r.text(f)))
 		}
 	}
 }

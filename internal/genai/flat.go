@@ -197,6 +197,9 @@ func (d *Decoder) build(list []flatMessage, reply bool) (out []*trajectory.Messa
 		var m trajectory.Message
 		cut := list[i].build(&m)
 		truncated = truncated || cut
+		if m.Role == trajectory.RoleTool {
+			m.Text = d.memo.results.add(m.ToolCallID, m.Text)
+		}
 		if says(&m) || m.Role != "" && !reply {
 			out = append(out, d.memo.shared(&m))
 		}

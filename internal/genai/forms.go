@@ -80,7 +80,7 @@ func semconvPart(d *draft, p members, raw string) {
 	case "tool_call":
 		d.addCall(p.get("id"), p.get("name"), d.value(p.get("arguments")))
 	case "tool_call_response":
-		d.addResult(p.get("id"), p.get("name"), d.value(response(p)))
+		d.addResult(p.get("id"), p.get("name"), response(p))
 	case "blob":
 		d.parts = append(d.parts, media(p.get("modality").view(), p.get("mime_type").view(), p.get("content").asText()))
 	case "uri":
@@ -142,7 +142,7 @@ func openAIPart(d *draft, p members, raw string) {
 	case "tool_use":
 		d.addCall(p.get("id"), p.get("name"), d.value(p.get("input")))
 	case "tool_result":
-		d.addResult(p.get("tool_use_id"), token{}, d.blocks(p.get("content")))
+		d.add(d.text(p.get("tool_use_id")), token{}, d.blocks(p.get("content")))
 	case "image_url":
 		d.parts = append(d.parts, media("image", "", p.get("image_url").member("url").asText()))
 	default:
@@ -208,7 +208,7 @@ func vercelPart(d *draft, p members, raw string) {
 	case "tool-call":
 		d.addCall(p.get("toolCallId"), p.get("toolName"), d.value(p.first("input", "args")))
 	case "tool-result":
-		d.addResult(p.get("toolCallId"), p.get("toolName"), d.value(vercelResult(p)))
+		d.addResult(p.get("toolCallId"), p.get("toolName"), vercelResult(p))
 	case "image", "file":
 		mime, content := p.first("mediaType", "mimeType").asText(), p.first("image", "data", "url")
 		d.parts = append(d.parts, media(kind, mime, content.asText()))

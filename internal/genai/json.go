@@ -262,32 +262,40 @@ func unescape(b *strings.Builder, raw string) {
 			return
 		}
 		b.WriteString(s[:i])
-		c := s[i+1]
-		s = s[i+2:]
-		switch c {
-		case 'b':
-			c = '\b'
-		case 'f':
-			c = '\f'
-		case 'n':
-			c = '\n'
-		case 'r':
-			c = '\r'
-		case 't':
-			c = '\t'
-		case 'u':
-			r := hex4(s)
-			s = s[4:]
-			if utf16.IsSurrogate(r) && strings.HasPrefix(s, `\u`) {
-				if pair := utf16.DecodeRune(r, hex4(s[2:])); pair != utf8.RuneError {
-					r, s = pair, s[6:]
-				}
-			}
-			b.WriteRune(r) // half a pair becomes U+FFFD
-			continue
-		}
-		b.WriteByte(c)
+		var escaped [utf8.UTFMax]byte
+		said, rest := unescapeOne(escaped[:0], s[i+1:])
+		b.Write(said)
+		s = rest
 	}
+}
+
+// unescapeOne appends what the escape sequence at the start of s says, without
+// its backslash, and returns what follows it.
+func unescapeOne(dst []byte, s string) (said []byte, rest string) {
+	c := s[0]
+	s = s[1:]
+	switch c {
+	case 'b':
+		c = '\b'
+	case 'f':
+		c = '\f'
+	case 'n':
+		c = '\n'
+	case 'r':
+		c = '\r'
+	case 't':
+		c = '\t'
+	case 'u':
+		r := hex4(s)
+		s = s[4:]
+		if utf16.IsSurrogate(r) && strings.HasPrefix(s, `\u`) {
+			if pair := utf16.DecodeRune(r, hex4(s[2:])); pair != utf8.RuneError {
+				r, s = pair, s[6:]
+			}
+		}
+		return utf8.AppendRune(dst, r), s // half a pair becomes U+FFFD
+	}
+	return append(dst, c), s
 }
 
 // exists is false for the zero token.

@@ -65,6 +65,15 @@ func agree(t *testing.T, got token, want gjson.Result) {
 	assert.Equal(t, want.Str, got.view())
 	assert.Equal(t, want.String(), got.asText())
 	assert.Equal(t, want.Type == gjson.Null, got.isNull())
+	if got.isText() {
+		text := got.view()
+		assert.True(t, got.says(text))
+		assert.False(t, got.says(text+"x"))
+		if text != "" {
+			assert.False(t, got.says(text[:len(text)-1]))
+			assert.False(t, got.says("\x01"+text[1:]) && text[0] != 1)
+		}
+	}
 }
 
 func TestScannerStopsAtDepth(t *testing.T) {

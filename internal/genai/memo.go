@@ -18,12 +18,13 @@ type memo struct {
 	match int               // index in last that extends found, -1 = none
 	added int               // bytes of text taken in so far
 
-	tools  string // the last tool definitions
-	before before
-	texts  texts
-	names  []string // of tools, mostly: few, and repeated
-	slab   []trajectory.Message
-	ones   []*trajectory.Message
+	tools   string // the last tool definitions
+	before  before
+	results results
+	texts   texts
+	names   []string // of tools, mostly: few, and repeated
+	slab    []trajectory.Message
+	ones    []*trajectory.Message
 }
 
 // forget leaves room that holds nothing of what was read: texts and messages
@@ -32,7 +33,8 @@ func (m *memo) forget() {
 	clear(m.known)
 	clear(m.last)
 	clear(m.names)
-	*m = memo{known: m.known[:0], last: m.last[:0], names: m.names[:0]}
+	clear(m.results)
+	*m = memo{known: m.known[:0], last: m.last[:0], names: m.names[:0], results: m.results[:0]}
 }
 
 // parsed is what became of a raw text.

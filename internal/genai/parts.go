@@ -167,8 +167,19 @@ func (d *draft) addCall(id, name token, arguments string) {
 	d.m.ToolCalls = append(d.m.ToolCalls, trajectory.ToolCall{ID: d.text(id), Name: d.memo.name(name.asText()), Arguments: arguments})
 }
 
-func (d *draft) addResult(id, name token, text string) {
-	m := trajectory.Message{Role: trajectory.RoleTool, Text: text, ToolCallID: d.text(id), Name: d.memo.name(name.asText())}
+// addResult adds what a tool returned. Most often the tool's own span has shown
+// it.
+func (d *draft) addResult(id, name, result token) {
+	call := d.text(id)
+	text := d.memo.results.find(call, result)
+	if text == "" {
+		text = d.memo.results.add(call, d.value(result))
+	}
+	d.add(call, name, text)
+}
+
+func (d *draft) add(call string, name token, text string) {
+	m := trajectory.Message{Role: trajectory.RoleTool, Text: text, ToolCallID: call, Name: d.memo.name(name.asText())}
 	if x := d.memo.message(&m); d.results == nil {
 		d.results = d.memo.one(x)
 	} else {

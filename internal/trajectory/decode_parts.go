@@ -195,8 +195,7 @@ func (r *reader) tool(t *ToolRun) {
 		case 3<<3 | wireBytes:
 			t.Arguments = r.text()
 		case 4<<3 | wireBytes:
-			result := r.text()
-			t.Result = &result
+			t.Result = place(&r.results, r.text())
 		default:
 			r.skip(tag)
 		}

@@ -24,6 +24,21 @@ type reader struct {
 	err error
 
 	tools []toolsRef // to be resolved when all steps are read
+
+	// What optional fields point to, a few at a time.
+	wholes  []int64
+	doubles []float64
+	results []string
+	indices []int32
+}
+
+// place puts v among others of its kind and returns where it is.
+func place[T any](room *[]T, v T) *T {
+	if len(*room) == cap(*room) {
+		*room = make([]T, 0, 16)
+	}
+	*room = append(*room, v)
+	return &(*room)[len(*room)-1]
 }
 
 func newReader(s string) *reader { return &reader{s: s, n: len(s)} }
@@ -156,6 +171,9 @@ func (r *reader) skipDepth(tag uint64, depth int) {
 	}
 }
 
+// manyIndices is room for the lists of several steps.
+const manyIndices = 64
+
 // ints adds a packed list to list.
 func (r *reader) ints(list []int32) []int32 {
 	outer := r.enter()
@@ -165,7 +183,14 @@ func (r *reader) ints(list []int32) []int32 {
 			n++
 		}
 	}
-	if cap(list)-len(list) < n {
+	switch {
+	case n == 0:
+	case len(list) == 0 && n <= cap(r.indices)-len(r.indices):
+		list, r.indices = r.indices[len(r.indices):len(r.indices):len(r.indices)+n], r.indices[:len(r.indices)+n]
+	case len(list) == 0 && n <= manyIndices/4:
+		room := make([]int32, manyIndices)
+		list, r.indices = room[:0:n], room[:n]
+	case cap(list)-len(list) < n:
 		list = append(make([]int32, 0, len(list)+n), list...)
 	}
 	for r.more() {
@@ -192,8 +217,7 @@ func (r *reader) floats(list []float32) []float32 {
 }
 
 func (r *reader) optInt() *int64 {
-	v := int64(r.varint())
-	return &v
+	return place(&r.wholes, int64(r.varint()))
 }
 
 func (r *reader) optInt32() *int32 {
@@ -202,8 +226,7 @@ func (r *reader) optInt32() *int32 {
 }
 
 func (r *reader) optDouble() *float64 {
-	v := math.Float64frombits(r.fixed64())
-	return &v
+	return place(&r.doubles, math.Float64frombits(r.fixed64()))
 }
 
 func (r *reader) float() float32 { return math.Float32frombits(r.fixed32()) }

@@ -42,7 +42,7 @@ func BenchmarkArrows(b *testing.B) {
 		var buf []byte
 		arrow(b, kind, "encode", func(i int) { buf = trajectory.AppendEncode(buf[:0], whole[i%len(traces)]) })
 		arrow(b, kind, "read", func(i int) {
-			_, err := trajectory.Decode(encoded[i%len(traces)])
+			_, err := trajectory.DecodeOwned(encoded[i%len(traces)])
 			require.NoError(b, err)
 		})
 		arrow(b, kind, "rows", func(i int) { dataset.Rows("batch", 1, whole[i%len(traces)]) })

@@ -44,7 +44,7 @@ func readLabel(root, label string) (string, error) {
 	name := filepath.Join(root, labelsDir, label)
 	raw, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("resolve label %q: %w: set it first", label, err)
+		return "", fmt.Errorf("resolve label %q: %w: set it first with tracegrad bundle label", label, err)
 	}
 	if err != nil {
 		return "", fmt.Errorf("resolve label %q: %w", label, err)

@@ -1,10 +1,10 @@
 // Package pack keeps decoded spans in little memory: one block without
 // pointers, which the garbage collector does not walk. It is for spans that
-// are kept in case they are needed again, and rarely are.
+// wait, and for those that are kept in case they are needed again.
 //
-// The form is private to a process. Everything is written in the order of the
-// fields; texts that repeat those of the span before take one byte, messages
-// stand once however many prompts show them.
+// The form is private to a process. What repeats the span before takes no
+// room, messages stand once however many prompts show them, and so do their
+// texts.
 package pack
 
 import (
@@ -29,11 +29,12 @@ type Packer struct{ w writer }
 func (p *Packer) Pack(spans []*trajectory.Span) Spans {
 	w := &p.w
 	w.collect(spans)
-	w.uint(uint64(len(w.messages)))
+	for _, n := range [...]int{len(spans), len(w.messages), w.calls, w.tools, w.shownMessages, w.toolCalls} {
+		w.uint(uint64(n)) //nolint:gosec // counts
+	}
 	for _, m := range w.messages {
 		w.message(m)
 	}
-	w.uint(uint64(len(spans)))
 	for _, s := range spans {
 		w.span(s)
 	}
@@ -67,77 +68,140 @@ type writer struct {
 	index    map[*trajectory.Message]int // once there are many
 	lists    []int                       // the prompts and replies of all spans: see collect
 	read     int                         // how many of lists are written
+
+	calls, tools, shownMessages, toolCalls int
 }
 
 func (w *writer) uint(v uint64)  { w.b = binary.AppendUvarint(w.b, v) }
 func (w *writer) int(v int64)    { w.b = binary.AppendVarint(w.b, v) }
 func (w *writer) fixed(v uint64) { w.b = binary.LittleEndian.AppendUint64(w.b, v) }
 
-func (w *writer) flag(v bool) {
-	if v {
-		w.b = append(w.b, 1)
-	} else {
-		w.b = append(w.b, 0)
-	}
-}
-
 func (w *writer) text(s string) {
 	w.uint(uint64(len(s)))
 	w.b = append(w.b, s...)
 }
 
-// again writes a text that is often the one before.
-func (w *writer) again(s string, last *string) {
+// mask is bits that say which fields follow; it is written when they are known.
+func (w *writer) mask() (at int) {
+	w.b = append(w.b, 0, 0, 0, 0)
+	return len(w.b) - 4
+}
+
+func (w *writer) set(at int, m uint32) { binary.LittleEndian.PutUint32(w.b[at:], m) }
+
+// other writes a text that is not the one before, and returns bit; else 0.
+func (w *writer) other(bit uint32, s string, last *string) uint32 {
 	if s == *last {
-		w.b = append(w.b, 0)
-		return
+		return 0
 	}
-	w.uint(uint64(len(s)) + 1)
-	w.b = append(w.b, s...)
 	*last = s
+	w.text(s)
+	return bit
+}
+
+// some writes a text that is not empty, and returns bit; else 0.
+func (w *writer) some(bit uint32, s string) uint32 {
+	if s == "" {
+		return 0
+	}
+	w.text(s)
+	return bit
+}
+
+// The bits of a span.
+const (
+	bitTrace uint32 = 1 << iota
+	bitGenAI
+	bitRemote
+	bitJudge
+	bitGateway
+	bitCall
+	bitTool
+	bitMissing
+	bitAttributes
+	bitFacts
+	bitName
+	bitDialect
+	bitService
+	bitConversation
+	bitUser
+	bitTenant
+	bitRollout
+	bitTaskKey
+	bitAgent
+	bitError
+	bitInjected
+	bitIn
+	bitOut
+)
+
+func when(is bool, bit uint32) uint32 {
+	if is {
+		return bit
+	}
+	return 0
 }
 
 func (w *writer) span(s *trajectory.Span) {
-	l := &w.last
-	if w.flag(s.TraceID == l.TraceID); s.TraceID != l.TraceID {
+	l, at := &w.last, w.mask()
+	m := when(s.TraceID != l.TraceID, bitTrace) | when(s.GenAI, bitGenAI) | when(s.Remote, bitRemote) | when(s.Judge, bitJudge) |
+		when(s.Gateway, bitGateway) | when(s.Call != nil, bitCall) | when(s.Tool != nil, bitTool) | when(s.Missing != nil, bitMissing) |
+		when(s.Attributes != nil, bitAttributes) | when(s.Facts != nil, bitFacts) | when(s.In != "", bitIn) | when(s.Out != "", bitOut)
+	if m&bitTrace != 0 {
 		w.b = append(w.b, s.TraceID[:]...)
 	}
 	w.b = append(w.b, s.SpanID[:]...)
 	w.b = append(w.b, s.ParentID[:]...)
+	w.b = append(w.b, byte(s.Role))
 	w.int(s.Start - l.Start)
 	w.int(s.End - l.End)
-	w.uint(uint64(s.Role))
-	w.flag(s.GenAI)
-	w.flag(s.Remote)
-	w.flag(s.Judge)
-	w.flag(s.Gateway)
 	w.int(int64(s.Size))
 	w.uint(s.Seq)
-	for _, t := range [...]struct{ s, last *string }{
-		{&s.Name, &l.Name}, {&s.Dialect, &l.Dialect}, {&s.Service, &l.Service}, {&s.Conversation, &l.Conversation}, {&s.User, &l.User},
-		{&s.Tenant, &l.Tenant}, {&s.Rollout, &l.Rollout}, {&s.TaskKey, &l.TaskKey}, {&s.Agent, &l.Agent}, {&s.Error, &l.Error},
-		{&s.Injected, &l.Injected},
-	} {
-		w.again(*t.s, t.last)
-	}
-	w.shown(s.In)
-	w.shown(s.Out)
+	m |= w.other(bitName, s.Name, &l.Name)
+	m |= w.other(bitDialect, s.Dialect, &l.Dialect)
+	m |= w.other(bitService, s.Service, &l.Service)
+	m |= w.other(bitConversation, s.Conversation, &l.Conversation)
+	m |= w.other(bitUser, s.User, &l.User)
+	m |= w.other(bitTenant, s.Tenant, &l.Tenant)
+	m |= w.other(bitRollout, s.Rollout, &l.Rollout)
+	m |= w.other(bitTaskKey, s.TaskKey, &l.TaskKey)
+	m |= w.other(bitAgent, s.Agent, &l.Agent)
+	m |= w.other(bitError, s.Error, &l.Error)
+	m |= w.other(bitInjected, s.Injected, &l.Injected)
 	l.TraceID, l.Start, l.End = s.TraceID, s.Start, s.End
-	list(w, s.Missing, func(r trajectory.Reason) { w.text(string(r)) })
-	w.attributes(s.Attributes)
-	list(w, s.Facts, w.fact)
-	if w.flag(s.Call != nil); s.Call != nil {
+	w.set(at, m)
+	if s.In != "" {
+		w.shown(s.In)
+	}
+	if s.Out != "" {
+		w.shown(s.Out)
+	}
+	if m&(bitMissing|bitAttributes|bitFacts) != 0 {
+		w.rare(s)
+	}
+	if s.Call != nil {
 		w.modelCall(&s.Call.ModelCall)
 		w.list()
 		w.list()
 	}
-	if w.flag(s.Tool != nil); s.Tool != nil {
-		w.text(s.Tool.Name)
-		w.text(s.Tool.CallID)
-		w.text(s.Tool.Arguments)
-		if w.flag(s.Tool.Result != nil); s.Tool.Result != nil {
-			w.shown(*s.Tool.Result)
+	if s.Tool != nil {
+		w.toolRun(s.Tool)
+	}
+}
+
+func (w *writer) rare(s *trajectory.Span) {
+	if s.Missing != nil {
+		list(w, s.Missing, func(r trajectory.Reason) { w.text(string(r)) })
+	}
+	if s.Attributes != nil {
+		w.uint(uint64(len(s.Attributes)))
+		for k, v := range s.Attributes {
+			w.text(k)
+			w.text(v)
 		}
+	}
+	if s.Facts != nil {
+		list(w, s.Facts, w.fact)
 	}
 }
 
@@ -153,131 +217,143 @@ func list[T any](w *writer, list []T, each func(T)) {
 	}
 }
 
-func (w *writer) attributes(m map[string]string) {
-	if w.flag(m != nil); m == nil {
-		return
-	}
-	w.uint(uint64(len(m)))
-	for k, v := range m {
-		w.text(k)
-		w.text(v)
-	}
-}
-
 func (w *writer) fact(f trajectory.Fact) {
 	for _, s := range [...]string{f.ID, f.Name, f.Label, f.Explanation, f.Source, f.TrajectoryID, f.TraceID, f.SpanID, f.ResponseID, f.ConversationID} {
 		w.text(s)
 	}
-	w.float(f.Value)
 	w.int(f.ObservedAt)
+	if f.Value == nil {
+		w.uint(0)
+		return
+	}
+	w.uint(1)
+	w.fixed(math.Float64bits(*f.Value))
 }
 
-func (w *writer) whole(v *int64) {
-	if w.flag(v != nil); v != nil {
-		w.int(*v)
+// The bits of a tool run.
+const (
+	bitToolName uint32 = 1 << iota
+	bitCallID
+	bitArguments
+	bitResult
+)
+
+func (w *writer) toolRun(t *trajectory.ToolRun) {
+	at := w.mask()
+	w.set(at, w.some(bitToolName, t.Name)|w.some(bitCallID, t.CallID)|w.some(bitArguments, t.Arguments)|when(t.Result != nil, bitResult))
+	if t.Result != nil {
+		w.shown(*t.Result)
 	}
 }
 
-func (w *writer) float(v *float64) {
-	if w.flag(v != nil); v != nil {
-		w.fixed(math.Float64bits(*v))
-	}
-}
+// The bits of a model call.
+const (
+	bitProvider uint32 = 1 << iota
+	bitRequestModel
+	bitResponseModel
+	bitAdapter
+	bitBundle
+	bitResponseID
+	bitFinish
+	bitLogprobsMode
+	bitInputTokens
+	bitOutputTokens
+	bitCachedTokens
+	bitTopK
+	bitMaxTokens
+	bitSeed
+	bitTemperature
+	bitTopP
+	bitConstrained // known
+	bitIsConstrained
+	bitPromptBase
+	bitTools
+	bitLists // of numbers: any
+)
 
 func (w *writer) modelCall(c *trajectory.ModelCall) {
-	l := &w.call
-	for _, t := range [...]struct{ s, last *string }{
-		{&c.Provider, &l.Provider}, {&c.RequestModel, &l.RequestModel}, {&c.ResponseModel, &l.ResponseModel}, {&c.Adapter, &l.Adapter},
-		{&c.Bundle, &l.Bundle}, {&c.ResponseID, &l.ResponseID}, {&c.FinishReason, &l.FinishReason}, {&c.LogprobsMode, &l.LogprobsMode},
-	} {
-		w.again(*t.s, t.last)
+	l, at := &w.call, w.mask()
+	m := w.other(bitProvider, c.Provider, &l.Provider)
+	m |= w.other(bitRequestModel, c.RequestModel, &l.RequestModel)
+	m |= w.other(bitResponseModel, c.ResponseModel, &l.ResponseModel)
+	m |= w.other(bitAdapter, c.Adapter, &l.Adapter)
+	m |= w.other(bitBundle, c.Bundle, &l.Bundle)
+	m |= w.other(bitResponseID, c.ResponseID, &l.ResponseID)
+	m |= w.other(bitFinish, c.FinishReason, &l.FinishReason)
+	m |= w.other(bitLogprobsMode, c.LogprobsMode, &l.LogprobsMode)
+	m |= w.whole(bitInputTokens, c.InputTokens) | w.whole(bitOutputTokens, c.OutputTokens) | w.whole(bitCachedTokens, c.CachedTokens) |
+		w.whole(bitTopK, c.TopK) | w.whole(bitMaxTokens, c.MaxTokens) | w.whole(bitSeed, c.Seed)
+	m |= w.double(bitTemperature, c.Temperature) | w.double(bitTopP, c.TopP)
+	if c.Constrained != nil {
+		m |= bitConstrained | when(*c.Constrained, bitIsConstrained)
 	}
-	for _, v := range [...]*int64{c.InputTokens, c.OutputTokens, c.CachedTokens, c.TopK, c.MaxTokens, c.Seed} {
-		w.whole(v)
-	}
-	w.float(c.Temperature)
-	w.float(c.TopP)
-	if w.flag(c.Constrained != nil); c.Constrained != nil {
-		w.flag(*c.Constrained)
-	}
-	if w.flag(c.PromptBase != nil); c.PromptBase != nil {
+	if c.PromptBase != nil {
+		m |= bitPromptBase
 		w.int(int64(*c.PromptBase))
 	}
-	if w.flag(c.Tools == l.Tools); c.Tools != l.Tools {
+	if c.Tools != l.Tools {
+		m |= bitTools
 		w.large = append(w.large, c.Tools)
 		l.Tools = c.Tools
 	}
-	for _, ids := range [...][]int32{c.Input, c.Output, c.PromptTokenIDs, c.TokenIDs} {
-		list(w, ids, func(v int32) { w.int(int64(v)) })
+	if c.Input != nil || c.Output != nil || c.PromptTokenIDs != nil || c.TokenIDs != nil || c.Logprobs != nil {
+		m |= bitLists
+		for _, ids := range [...][]int32{c.Input, c.Output, c.PromptTokenIDs, c.TokenIDs} {
+			list(w, ids, func(v int32) { w.int(int64(v)) })
+		}
+		list(w, c.Logprobs, func(v float32) { w.b = binary.LittleEndian.AppendUint32(w.b, math.Float32bits(v)) })
 	}
-	list(w, c.Logprobs, func(v float32) { w.b = binary.LittleEndian.AppendUint32(w.b, math.Float32bits(v)) })
+	w.set(at, m)
 }
 
-// collect numbers the messages and says of every prompt and reply how many
-// messages it has, how many of them are those of the prompt before, and which
-// the others are. -1 messages is nil.
-func (w *writer) collect(spans []*trajectory.Span) {
-	var last []*trajectory.Message
-	for _, s := range spans {
-		if s.Call == nil {
-			continue
-		}
-		n := 0
-		for n < len(s.Call.Prompt) && n < len(last) && s.Call.Prompt[n] == last[n] {
-			n++
-		}
-		w.number(s.Call.Prompt, n)
-		w.number(s.Call.Reply, 0)
-		if len(s.Call.Prompt) > 0 {
-			last = s.Call.Prompt
-		}
+func (w *writer) whole(bit uint32, v *int64) uint32 {
+	if v == nil {
+		return 0
 	}
+	w.int(*v)
+	return bit
 }
 
-func (w *writer) number(ms []*trajectory.Message, known int) {
-	if ms == nil {
-		w.lists = append(w.lists, -1)
-		return
+func (w *writer) double(bit uint32, v *float64) uint32 {
+	if v == nil {
+		return 0
 	}
-	w.lists = append(w.lists, len(ms), known)
-	for _, m := range ms[known:] {
-		i := w.find(m)
-		if i < 0 {
-			i = len(w.messages)
-			if w.messages = append(w.messages, m); w.index != nil {
-				w.index[m] = i
-			}
-		}
-		w.lists = append(w.lists, i)
-	}
+	w.fixed(math.Float64bits(*v))
+	return bit
 }
 
-// list writes the next prompt or reply.
-func (w *writer) list() {
-	next := func() int {
-		w.read++
-		return w.lists[w.read-1]
-	}
-	n := next()
-	if w.int(int64(n)); n < 0 {
-		return
-	}
-	known := next()
-	w.uint(uint64(known)) //nolint:gosec // a count
-	for range n - known {
-		w.uint(uint64(next())) //nolint:gosec // an index
-	}
-}
+// The bits of a message.
+const (
+	bitRole uint32 = 1 << iota
+	bitText
+	bitReasoning
+	bitAnswers
+	bitSpeaker
+	bitInjectedBy
+	bitParts
+	bitToolCalls
+)
 
 func (w *writer) message(m *trajectory.Message) {
-	for _, s := range [...]string{m.Role, m.Text, m.Reasoning, m.ToolCallID, m.Name, m.Injected, m.Parts} {
-		w.text(s)
+	at := w.mask()
+	bits := w.some(bitRole, m.Role)
+	bits |= w.some(bitText, m.Text)
+	bits |= w.some(bitReasoning, m.Reasoning)
+	bits |= w.some(bitAnswers, m.ToolCallID)
+	bits |= w.some(bitSpeaker, m.Name)
+	bits |= w.some(bitInjectedBy, m.Injected)
+	bits |= w.some(bitParts, m.Parts)
+	if m.ToolCalls != nil {
+		bits |= bitToolCalls
+		w.uint(uint64(len(m.ToolCalls)))
+		for i := range m.ToolCalls {
+			c := &m.ToolCalls[i]
+			w.text(c.ID)
+			w.text(c.Name)
+			w.text(c.Arguments)
+		}
 	}
-	list(w, m.ToolCalls, func(c trajectory.ToolCall) {
-		w.text(c.ID)
-		w.text(c.Name)
-		w.text(c.Arguments)
-	})
+	w.set(at, bits)
 }
 
 // shown writes a text that a message may show too: the input and the output of
@@ -304,6 +380,66 @@ func (w *writer) showing(s string) int {
 		}
 	}
 	return -1
+}
+
+// list writes the next prompt or reply.
+func (w *writer) list() {
+	l := w.lists[w.read:]
+	n := l[0]
+	w.read++
+	if w.int(int64(n)); n < 0 {
+		return
+	}
+	known := l[1]
+	w.read += 1 + n - known
+	for _, v := range l[1 : 2+n-known] {
+		w.uint(uint64(v)) //nolint:gosec // a count or an index
+	}
+}
+
+// collect numbers the messages and says of every prompt and reply how many
+// messages it has, how many of them are those of the prompt before, and which
+// the others are. -1 messages is nil.
+func (w *writer) collect(spans []*trajectory.Span) {
+	var last []*trajectory.Message
+	for _, s := range spans {
+		if s.Tool != nil {
+			w.tools++
+		}
+		if s.Call == nil {
+			continue
+		}
+		w.calls++
+		n := 0
+		for n < len(s.Call.Prompt) && n < len(last) && s.Call.Prompt[n] == last[n] {
+			n++
+		}
+		w.number(s.Call.Prompt, n)
+		w.number(s.Call.Reply, 0)
+		if len(s.Call.Prompt) > 0 {
+			last = s.Call.Prompt
+		}
+	}
+}
+
+func (w *writer) number(ms []*trajectory.Message, known int) {
+	if ms == nil {
+		w.lists = append(w.lists, -1)
+		return
+	}
+	w.lists = append(w.lists, len(ms), known)
+	w.shownMessages += len(ms)
+	for _, m := range ms[known:] {
+		i := w.find(m)
+		if i < 0 {
+			i = len(w.messages)
+			w.toolCalls += len(m.ToolCalls)
+			if w.messages = append(w.messages, m); w.index != nil {
+				w.index[m] = i
+			}
+		}
+		w.lists = append(w.lists, i)
+	}
 }
 
 // find is the number of a message, -1 if it has none yet.

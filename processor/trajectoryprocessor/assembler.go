@@ -93,7 +93,11 @@ func (a *assembler) add(now int64, td ptrace.Traces, s *sorted) error {
 	if a.buf.Full() {
 		return buffer.ErrFull
 	}
-	return a.buf.Add(now, a.decode(td, s))
+	err := a.buf.Add(now, a.decode(td, s))
+	for _, id := range a.buf.Rested() {
+		a.decoders.drop(id)
+	}
+	return err
 }
 
 // refused counts a request that was not taken and says what to do with it.

@@ -70,6 +70,7 @@ type Buffer struct {
 	now      int64
 	seq      uint64
 	flushing bool // nothing is kept any more
+	rested   []trajectory.TraceID
 
 	round    uint64 // of Buffer.fresh
 	compared int64  // messages of calls; tests hold it against the number of calls
@@ -295,4 +296,5 @@ func (b *Buffer) settle(t *trace) {
 		return
 	}
 	b.wind(u)
+	b.foldWhole(t)
 }

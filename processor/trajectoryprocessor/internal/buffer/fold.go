@@ -9,9 +9,27 @@ import (
 // of known ids.
 const foldedCost = 24
 
-// fold makes a trace that was handed out small. Few come back from their late
-// window, and all of them are in memory for it. Fragments are not folded: later
-// ones are compared with them.
+// foldWhole makes a trace small that is whole and waits for stragglers, while it
+// is in the processor's caches anyway. If one comes it stays as it is.
+func (b *Buffer) foldWhole(t *trace) {
+	if t.whole && !t.straggled && !t.unit.fragments() {
+		if b.fold(t); !t.folded.None() {
+			b.rested = append(b.rested, t.id)
+		}
+	}
+}
+
+// Rested returns the traces that became whole since it was last called: most
+// likely no more of their spans come.
+func (b *Buffer) Rested() []trajectory.TraceID {
+	ids := b.rested
+	b.rested = b.rested[:0]
+	return ids
+}
+
+// fold makes a trace small: it waits, or was handed out. Few come back from
+// their late window, and all of them are in memory for it. Fragments are not
+// folded: later ones are compared with them.
 func (b *Buffer) fold(t *trace) {
 	if len(t.spans) == 0 || len(t.fresh) > 0 || t.call != nil || len(t.unended) > 0 {
 		return
@@ -26,9 +44,17 @@ func (b *Buffer) unfold(t *trace) {
 	if t.folded.None() {
 		return
 	}
-	t.spans = t.folded.Unpack()
+	t.spans, t.straggled = t.folded.Unpack(), true
 	t.folded = pack.Spans{}
 	b.grow(t, t.unfolded-t.bytes)
+}
+
+// all is the spans of a trace, which stays folded.
+func (t *trace) all() []*trajectory.Span {
+	if t.folded.None() {
+		return t.spans
+	}
+	return t.folded.Unpack()
 }
 
 // unfolding is how many bytes more the trace takes once it is unfolded; for the

@@ -65,17 +65,12 @@ func (b *Buffer) handOut(u *unit, reason trajectory.CloseReason) {
 
 // parts cuts a unit into trajectories.
 func (b *Buffer) parts(u *unit) []part {
-	n := 0
+	var all []*trajectory.Span
 	for _, t := range u.traces {
-		b.unfold(t)
-		n += len(t.spans)
-	}
-	all := make([]*trajectory.Span, 0, n)
-	for _, t := range u.traces {
-		all = append(all, t.spans...)
+		all = append(all, t.all()...)
 	}
 	groups := [][]*trajectory.Span{all}
-	if u.fragments() && n > 1 {
+	if u.fragments() && len(all) > 1 {
 		groups = trajectory.Cut(all)
 	}
 	parts := make([]part, 0, len(groups))
@@ -163,7 +158,7 @@ func (b *Buffer) retire(u *unit, parts []part, claimed map[*emitted]bool, reason
 					FirstSeenAt: e.firstSeen / 1000, Reasons: []trajectory.Reason{trajectory.ReasonDuplicate},
 				}})
 			}
-			b.ready[at].Spans = append(b.ready[at].Spans, t.spans...)
+			b.ready[at].Spans = append(b.ready[at].Spans, t.all()...)
 		}
 	}
 }

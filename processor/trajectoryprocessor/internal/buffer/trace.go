@@ -42,6 +42,7 @@ type trace struct {
 	continues string // id of the trajectory that closed for good before
 	touched   bool
 	asked     uint64 // the last request for which unfolding answered
+	straggled bool   // a span came when it was folded
 	overflow  bool   // a byte cap was hit
 
 	rollout, conversation, tenant, key string

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/tracegrad/tracegrad/internal/trajectory"
+	"github.com/tracegrad/tracegrad/processor/trajectoryprocessor/internal/pack"
 )
 
 type state uint8
@@ -190,7 +191,7 @@ func (b *Buffer) truncate(u *unit) {
 func (b *Buffer) empty(t *trace) {
 	b.unlink(t)
 	b.grow(t, traceCost-t.bytes)
-	t.spans, t.fresh, t.unended, t.known, t.missing, t.call = nil, nil, nil, idSet{}, idSet{}, nil
+	t.spans, t.folded, t.fresh, t.unended, t.known, t.missing, t.call = nil, pack.Spans{}, nil, nil, idSet{}, idSet{}, nil
 }
 
 // expire forgets a unit after its late window; its traces are remembered by id.

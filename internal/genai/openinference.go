@@ -11,9 +11,8 @@ import (
 // input.value and output.value.
 // https://github.com/Arize-ai/openinference/blob/main/spec/semantic_conventions.md
 var openInference = dialect{
-	name:    "openinference",
-	marker:  "openinference.span.kind",
-	indexed: "llm.",
+	name:   "openinference",
+	marker: "openinference.span.kind",
 	rows: []row{
 		{"openinference.span.kind", fOIKind},
 		{"llm.provider", fProvider},
@@ -28,8 +27,6 @@ var openInference = dialect{
 		{"llm.invocation_parameters", fInvocation},
 		{"input.value", fValueIn},
 		{"output.value", fValueOut},
-		{"input.mime_type", fMimeIn},
-		{"output.mime_type", fMimeOut},
 		{"tool.name", fToolName},
 		{"tool.id", fToolCallID},
 		{"tool_call.id", fToolCallID},

@@ -45,8 +45,6 @@ const (
 	fVercelObject                // JSON text of a generated object
 	fValueIn                     // OpenInference input.value: text or JSON
 	fValueOut                    //
-	fMimeIn                      //
-	fMimeOut                     //
 	fToolName                    //
 	fToolCallID                  //
 	fToolArguments               //
@@ -76,10 +74,9 @@ type row struct {
 
 // dialect is one convention for GenAI spans.
 type dialect struct {
-	name    string
-	marker  string // the attribute that proves it
-	rows    []row
-	indexed string // prefix of flattened message attributes, "" = none
+	name   string
+	marker string // the attribute that proves it
+	rows   []row
 }
 
 // dialects in order of preference: of two names that fill one field, the one

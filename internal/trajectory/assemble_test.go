@@ -461,3 +461,23 @@ func TestCutWithRepeatedCallIDs(t *testing.T) {
 	assert.Contains(t, parts[0], first)
 	assert.Contains(t, parts[1], second)
 }
+
+// A prompt can be one long run of assistant turns. The work must not grow with
+// its square: no reply is looked for in more than maxEcho of them.
+func TestLongRunsOfAssistantTurns(t *testing.T) {
+	run := prompt(user("q"))
+	for range 20_000 {
+		run = append(run, says("a turn of a transcript"))
+	}
+	assert.LessOrEqual(t, len(echoOf(prompt(says("x")), run[1:])), maxEcho)
+	got := Assemble([]*Span{
+		model(1, 0, 1, 2, prompt(user("q")), says("a turn of a transcript")),
+		model(2, 0, 3, 4, run, says("y")),
+	}, Options{})
+	assert.Equal(t, "a turn of a transcript", replyOf(got, 0).Text)
+}
+
+func TestKeysTellImagesApart(t *testing.T) {
+	a, b := &Message{Role: RoleUser, Text: "what is this?", Parts: `[{"sha256":"1"}]`}, &Message{Role: RoleUser, Text: "what is this?", Parts: `[{"sha256":"2"}]`}
+	assert.NotEqual(t, a.Key(), b.Key())
+}

@@ -201,11 +201,18 @@ func (b *builder) rivals(n *node) bool {
 	return false
 }
 
+// maxEcho bounds the assistant turns that one reply is looked for in: a run of
+// them can be as long as a prompt.
+const maxEcho = 32
+
 // echoOf is what the turns after a prompt show of its reply: the assistant
 // turns that make up the reply, where it is shown; else up to the first that
 // asks for tools. What follows was said by calls that nobody traced.
 func echoOf(reply, rest []*Message) []*Message {
 	echo := leading(rest)
+	if len(echo) > maxEcho {
+		echo = echo[:maxEcho]
+	}
 	text, calls := flatten(reply)
 	for k := range echo {
 		etext, ecalls := flatten(echo[:k+1])

@@ -19,7 +19,7 @@ func (m *Message) Key() uint64 {
 		c := &m.ToolCalls[i]
 		h = mix(mix(h, hashText(c.Name)), hashCompact(c.Arguments))
 	}
-	if m.Text == "" && m.Parts != "" {
+	if m.Parts != "" { // the same words about another image are another message
 		h = mix(h, hashText(m.Parts))
 	}
 	return h
@@ -182,16 +182,17 @@ func flatten(ms []*Message) (text string, calls []ToolCall) {
 	if len(ms) == 1 {
 		return strings.TrimSpace(ms[0].Text), ms[0].ToolCalls
 	}
+	var b strings.Builder
 	for _, m := range ms {
 		if t := strings.TrimSpace(m.Text); t != "" {
-			if text != "" {
-				text += "\n"
+			if b.Len() > 0 {
+				b.WriteByte('\n')
 			}
-			text += t
+			b.WriteString(t)
 		}
 		calls = append(calls, m.ToolCalls...)
 	}
-	return text, calls
+	return b.String(), calls
 }
 
 func hasID(c ToolCall) bool { return c.ID != "" }

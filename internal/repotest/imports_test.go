@@ -22,11 +22,13 @@ type room struct {
 var nouns = []string{"internal/trajectory", "internal/genai", "internal/dataset", "rewards"}
 
 // rooms is the direction of imports: trajectory ← {genai, rewards, dataset} ←
-// components and trainer; bundle ← {gateway, trainer}; components ← distro.
+// components and trainer; trajectory ← pack ← buffer ← processor; bundle ← {gateway, trainer}; components ← distro.
 // Components never import each other.
 var rooms = []room{
 	{folder: "internal/trajectory", std: true},
 	{folder: "internal/genai", imports: []string{"internal/trajectory"}, pdata: true},
+	{folder: "internal/pack", imports: []string{"internal/trajectory"}, std: true},
+	{folder: "internal/buffer", imports: []string{"internal/trajectory", "internal/pack"}, std: true},
 	{folder: "internal/dataset", imports: []string{"internal/trajectory"}},
 	{folder: "internal/bundle"},
 	{folder: "internal/otlp", pdata: true},
@@ -36,7 +38,7 @@ var rooms = []room{
 	{folder: "internal/repotest"},
 	{folder: "rewards", imports: []string{"internal/trajectory"}},
 	{folder: "receiver", imports: append([]string{"internal/bundle"}, nouns...), pdata: true},
-	{folder: "processor", imports: nouns, pdata: true},
+	{folder: "processor", imports: append([]string{"internal/buffer"}, nouns...), pdata: true},
 	{folder: "exporter", imports: nouns, pdata: true},
 	{folder: "trainer", imports: append([]string{"internal/bundle", "internal/otlp", "examples"}, nouns...)},
 	{folder: "trainer/grpo", std: true},
@@ -63,6 +65,8 @@ func TestTheRulesBite(t *testing.T) {
 		{"processor/trajectoryprocessor", module + "/exporter/parquetexporter"},
 		{"processor/trajectoryprocessor", module + "/trainer/grpo"},
 		{"rewards", "go.opentelemetry.io/collector/pdata/ptrace"},
+		{"internal/buffer", "go.opentelemetry.io/collector/pdata/ptrace"},
+		{"internal/buffer", module + "/internal/genai"},
 		{"trainer", module + "/processor/trajectoryprocessor"},
 		{"trainer/query", "go.opentelemetry.io/collector/component"},
 		{"trainer/grpo", module + "/internal/trajectory"},

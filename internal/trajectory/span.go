@@ -50,7 +50,7 @@ const (
 
 // Span is one decoded span: what the dialect tables could read, in one shape.
 // Messages are shared between spans and must not be mutated. A field that is
-// added is added to processor/trajectoryprocessor/internal/pack too.
+// added is added to internal/pack too.
 type Span struct {
 	TraceID  TraceID
 	SpanID   SpanID

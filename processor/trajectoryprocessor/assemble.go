@@ -6,8 +6,8 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/tracegrad/tracegrad/internal/buffer"
 	"github.com/tracegrad/tracegrad/internal/trajectory"
-	"github.com/tracegrad/tracegrad/processor/trajectoryprocessor/internal/buffer"
 )
 
 // assemble puts trajectories into the outbox.

@@ -11,9 +11,9 @@ import (
 	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/tracegrad/tracegrad/internal/buffer"
 	"github.com/tracegrad/tracegrad/internal/genai"
 	"github.com/tracegrad/tracegrad/internal/trajectory"
-	"github.com/tracegrad/tracegrad/processor/trajectoryprocessor/internal/buffer"
 )
 
 const (

@@ -6,9 +6,9 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/tracegrad/tracegrad/internal/buffer"
 	"github.com/tracegrad/tracegrad/internal/genai"
 	"github.com/tracegrad/tracegrad/internal/trajectory"
-	"github.com/tracegrad/tracegrad/processor/trajectoryprocessor/internal/buffer"
 )
 
 // decode turns the spans that are held into items for the buffer. a.mu is held.

@@ -4,8 +4,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/tracegrad/tracegrad/internal/buffer"
 	"github.com/tracegrad/tracegrad/internal/trajectory"
-	"github.com/tracegrad/tracegrad/processor/trajectoryprocessor/internal/buffer"
 )
 
 // rawSpan is an original span, kept for emit: spans.

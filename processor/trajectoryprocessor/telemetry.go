@@ -6,8 +6,8 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/tracegrad/tracegrad/internal/buffer"
 	"github.com/tracegrad/tracegrad/internal/trajectory"
-	"github.com/tracegrad/tracegrad/processor/trajectoryprocessor/internal/buffer"
 )
 
 // kinds are the values of the kind attribute, by trajectory.Role.

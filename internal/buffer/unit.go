@@ -3,8 +3,8 @@ package buffer
 import (
 	"strings"
 
+	"github.com/tracegrad/tracegrad/internal/pack"
 	"github.com/tracegrad/tracegrad/internal/trajectory"
-	"github.com/tracegrad/tracegrad/processor/trajectoryprocessor/internal/pack"
 )
 
 type state uint8

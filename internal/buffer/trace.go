@@ -1,8 +1,8 @@
 package buffer
 
 import (
+	"github.com/tracegrad/tracegrad/internal/pack"
 	"github.com/tracegrad/tracegrad/internal/trajectory"
-	"github.com/tracegrad/tracegrad/processor/trajectoryprocessor/internal/pack"
 )
 
 // Bytes held beside what Span.Size says, roughly.

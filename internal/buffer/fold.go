@@ -1,8 +1,8 @@
 package buffer
 
 import (
+	"github.com/tracegrad/tracegrad/internal/pack"
 	"github.com/tracegrad/tracegrad/internal/trajectory"
-	"github.com/tracegrad/tracegrad/processor/trajectoryprocessor/internal/pack"
 )
 
 // foldedCost is what a folded span holds beside its text: its place in the set

@@ -1,6 +1,6 @@
 // Package buffer waits until trajectories are whole.
 //
-// It is the pure core of the trajectory processor: spans go in with [Buffer.Add],
+// It is the pure core of the trajectory processor and of `tracegrad import`: spans go in with [Buffer.Add],
 // trajectories that need not wait any longer come out of [Buffer.Due]. It starts
 // no goroutine and reads no clock: every call that depends on time is told what
 // time it is, in ns since the Unix epoch. The same calls give the same answers.
@@ -17,8 +17,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/tracegrad/tracegrad/internal/pack"
 	"github.com/tracegrad/tracegrad/internal/trajectory"
-	"github.com/tracegrad/tracegrad/processor/trajectoryprocessor/internal/pack"
 )
 
 // Errors of Add. Nothing of the refused items is kept.

@@ -40,7 +40,7 @@ func (ts *traces) add(res pcommon.Resource, scope pcommon.InstrumentationScope, 
 		ts.of[span.TraceID()] = t
 		ts.order = append(ts.order, span.TraceID())
 	}
-	t.marked = t.marked || genai.Marked(span)
+	t.marked = t.marked || genai.Marked(scope, span)
 	t.spans = append(t.spans, rawSpan{res, scope, span})
 	return true
 }

@@ -38,12 +38,12 @@ func (d *Decoder) prompt(s *trajectory.Span, c *trajectory.Call) {
 	var missing trajectory.Reason
 	switch {
 	case r.has(fInputParts):
-		c.Prompt, missing = d.history(r.text(fInputParts), semconvMessage)
+		c.Prompt, missing = d.history(r.text(fInputParts))
 		if sys := d.instructions(r.text(fSystem)); sys != nil && len(c.Prompt) > 0 && (c.Prompt[0].Role != trajectory.RoleSystem || c.Prompt[0].Text != sys.Text) {
 			c.Prompt = append([]*trajectory.Message{sys}, c.Prompt...)
 		}
 	case r.has(fVercelPrompt):
-		c.Prompt, missing = d.history(r.text(fVercelPrompt), vercelMessage)
+		c.Prompt, missing = d.history(r.text(fVercelPrompt))
 	case len(r.flat.input) > 0 || r.flat.cut:
 		var cut bool
 		if c.Prompt, cut = d.build(r.flat.input, false); cut || r.flat.cut {
@@ -55,9 +55,12 @@ func (d *Decoder) prompt(s *trajectory.Span, c *trajectory.Call) {
 	case r.flat.prompt != "":
 		c.Prompt = d.says(trajectory.RoleUser, r.flat.prompt)
 	}
-	if len(c.Prompt) == 0 && strings.HasPrefix(strings.TrimSpace(r.text(fValueIn)), "{") {
-		if ms := gjson.Get(r.text(fValueIn), "messages"); ms.IsArray() {
-			c.Prompt, missing = d.history(ms.Raw, openAIMessage)
+	if raw := r.text(fRequest); len(c.Prompt) == 0 && raw != "" {
+		c.Prompt, missing = d.request(raw, c)
+	}
+	if raw := strings.TrimSpace(r.text(fValueIn)); len(c.Prompt) == 0 && strings.HasPrefix(raw, "{") {
+		if ms, cut := d.request(raw, c); len(ms) > 0 || cut != "" && missing == "" {
+			c.Prompt, missing = ms, cut
 		}
 	}
 	s.Missing = addReason(s.Missing, missing)
@@ -74,7 +77,7 @@ func (d *Decoder) instructions(raw string) *trajectory.Message {
 	dr := d.draft()
 	c := scanner{s: raw}
 	if c.peek() == '[' {
-		d.list(&c, dr, semconvPart)
+		d.list(&c, dr)
 	}
 	if !c.done() || raw[0] != '[' && c.i == 0 {
 		dr = d.draft()
@@ -101,7 +104,7 @@ func (d *Decoder) reply(s *trajectory.Span, c *trajectory.Call) {
 	switch {
 	case r.has(fOutputParts):
 		raw := r.text(fOutputParts)
-		if c.Reply, missing = d.said(raw, semconvMessage); c.FinishReason == "" {
+		if c.Reply, missing = d.said(raw); c.FinishReason == "" {
 			c.FinishReason = gjson.Get(raw, "0.finish_reason").String()
 		}
 	case r.has(fVercelText) || r.has(fVercelCalls) || r.has(fVercelObject) || r.has(fVercelReason):
@@ -114,10 +117,11 @@ func (d *Decoder) reply(s *trajectory.Span, c *trajectory.Call) {
 	case r.flat.choice != "":
 		c.Reply = d.says(trajectory.RoleAssistant, r.flat.choice)
 	}
-	if len(c.Reply) == 0 && missing == "" && strings.HasPrefix(r.text(fValueOut), "{") {
-		if m := gjson.Get(r.text(fValueOut), "choices.0.message"); m.IsObject() {
-			c.Reply = speaking(openAIMessage(d, &scanner{s: m.Raw}))
-		}
+	if raw := r.text(fResponse); len(c.Reply) == 0 && missing == "" && raw != "" {
+		c.Reply, missing = d.response(raw, c)
+	}
+	if raw := r.text(fValueOut); len(c.Reply) == 0 && missing == "" && strings.HasPrefix(raw, "{") {
+		c.Reply, _ = d.response(raw, c)
 	}
 	c.Reply = d.spokenBy(c.Reply, trajectory.RoleAssistant)
 	if hidden(c.Reply) {
@@ -173,12 +177,12 @@ func (d *Decoder) vercelReply() ([]*trajectory.Message, trajectory.Reason) {
 func (d *Decoder) vercelCalls(raw string) ([]trajectory.ToolCall, bool) {
 	c := scanner{s: raw}
 	dr := d.draft()
-	if c.peek() == '[' {
-		d.list(&c, dr, func(dr *draft, o members, _ string) {
-			dr.addCall(o.get("toolCallId"), o.get("toolName"), dr.value(o.first("input", "args")))
-		})
-	} else {
-		c.value()
+	if c.peek() != '[' {
+		return nil, valid(raw)
+	}
+	for more := c.enter('['); more; more = c.next(']') {
+		v := c.value()
+		dr.addCall(v.member("toolCallId"), v.member("toolName"), dr.value(v.first("input", "args")))
 	}
 	return dr.m.ToolCalls, c.done()
 }
@@ -325,11 +329,11 @@ func array(s string) string {
 // spoken is the plain input and output that an agent or a workflow shows.
 func (d *Decoder) spoken(r *reader) (in, out string) {
 	if r.has(fInputParts) {
-		ms, _ := d.said(r.text(fInputParts), semconvMessage)
+		ms, _ := d.said(r.text(fInputParts))
 		in = lastText(ms, trajectory.RoleUser)
 	}
 	if r.has(fOutputParts) {
-		ms, _ := d.said(r.text(fOutputParts), semconvMessage)
+		ms, _ := d.said(r.text(fOutputParts))
 		out = lastText(ms, trajectory.RoleAssistant)
 	}
 	if raw := r.text(fVercelInput); in == "" && raw != "" {
@@ -337,7 +341,7 @@ func (d *Decoder) spoken(r *reader) (in, out string) {
 		if p := o.get("prompt"); p.isText() {
 			in = d.memo.texts.read(p)
 		} else if ms := o.first("messages", "prompt"); strings.HasPrefix(ms.raw, "[") {
-			parsed, _ := d.said(ms.raw, vercelMessage)
+			parsed, _ := d.said(ms.raw)
 			in = lastText(parsed, trajectory.RoleUser)
 		}
 	}

@@ -20,8 +20,8 @@ import (
 )
 
 // TestCases decodes one span a case. A case is a txtar file: the comment says
-// what it is about, `span.json` holds {name, attributes, events, status,
-// dropped}, `want` what the decoder read.
+// what it is about, `span.json` holds {name, scope, attributes, events,
+// status, dropped}, `want` what the decoder read.
 func TestCases(t *testing.T) {
 	files, err := filepath.Glob("testdata/cases/*.txtar")
 	require.NoError(t, err)
@@ -34,20 +34,21 @@ func TestCases(t *testing.T) {
 			var in spanCase
 			require.NoError(t, json.Unmarshal(a.Files[0].Data, &in))
 			res, span := in.build(t)
-			got := dump(genai.NewDecoder(genai.Options{TaskKey: []string{"task"}, Attributes: []string{"region"}}).Decode(res, pcommon.NewInstrumentationScope(), span))
+			got := dump(genai.NewDecoder(genai.Options{TaskKey: []string{"task"}, Attributes: []string{"region"}}).Decode(res, in.scope(), span))
 			if *update {
 				a.Files = []txtar.File{a.Files[0], {Name: "want", Data: []byte(got)}}
 				require.NoError(t, os.WriteFile(file, txtar.Format(a), 0o600))
 			}
 			require.Len(t, a.Files, 2)
 			assert.Equal(t, string(a.Files[1].Data), got)
-			assert.Equal(t, in.Marked == nil || *in.Marked, genai.Marked(span))
+			assert.Equal(t, in.Marked == nil || *in.Marked, genai.Marked(in.scope(), span))
 		})
 	}
 }
 
 type spanCase struct {
 	Name       string
+	Scope      string // instrumentation scope
 	Attributes map[string]any
 	Resource   map[string]any
 	Events     []struct {
@@ -57,6 +58,12 @@ type spanCase struct {
 	Status  *string // error status with this message
 	Dropped uint32
 	Marked  *bool
+}
+
+func (c *spanCase) scope() pcommon.InstrumentationScope {
+	scope := pcommon.NewInstrumentationScope()
+	scope.SetName(c.Scope)
+	return scope
 }
 
 func (c *spanCase) build(t *testing.T) (pcommon.Resource, ptrace.Span) {

@@ -11,6 +11,7 @@
 package genai
 
 import (
+	"math/bits"
 	"strings"
 	"sync"
 
@@ -51,33 +52,14 @@ func (d *Decoder) Forget() { d.memo.forget() }
 
 // Marked says whether a span carries a GenAI marker of any dialect. It looks at
 // names only and is cheap enough for every ordinary span.
-func Marked(span ptrace.Span) bool {
+func Marked(scope pcommon.InstrumentationScope, span ptrace.Span) bool {
+	if scopes[scope.Name()] != 0 {
+		return true
+	}
 	for k := range span.Attributes().All() {
-		if markedName(k) {
+		if prefixOf(k) != nil {
 			return true
 		}
-	}
-	return false
-}
-
-// markedName knows the prefixes that only GenAI instrumentations use.
-func markedName(k string) bool {
-	if len(k) < 4 {
-		return false
-	}
-	switch k[0] {
-	case 'g':
-		return strings.HasPrefix(k, "gen_ai.")
-	case 'o':
-		return strings.HasPrefix(k, "openinference.")
-	case 'a':
-		return strings.HasPrefix(k, "ai.") && (strings.HasPrefix(k, "ai.operationId") || strings.HasPrefix(k, "ai.prompt") ||
-			strings.HasPrefix(k, "ai.response") || strings.HasPrefix(k, "ai.toolCall") || strings.HasPrefix(k, "ai.telemetry")) ||
-			strings.HasPrefix(k, "agentlightning.")
-	case 'l':
-		return strings.HasPrefix(k, "llm.") || strings.HasPrefix(k, "langfuse.") || strings.HasPrefix(k, "langsmith.")
-	case 't':
-		return strings.HasPrefix(k, "traceloop.") || strings.HasPrefix(k, "tracegrad.")
 	}
 	return false
 }
@@ -85,7 +67,7 @@ func markedName(k string) bool {
 // Decode reads one span. The result shares strings with the span and keeps no
 // other reference to it. Spans without a GenAI role are structure: they keep
 // the tree whole and name no step.
-func (d *Decoder) Decode(res pcommon.Resource, _ pcommon.InstrumentationScope, span ptrace.Span) *trajectory.Span {
+func (d *Decoder) Decode(res pcommon.Resource, scope pcommon.InstrumentationScope, span ptrace.Span) *trajectory.Span {
 	r := readers.Get().(*reader)
 	r.reset()
 	d.r = r
@@ -94,6 +76,9 @@ func (d *Decoder) Decode(res pcommon.Resource, _ pcommon.InstrumentationScope, s
 		readers.Put(r)
 	}()
 	added := d.memo.added
+	if r.spoken = scopes[scope.Name()]; r.spoken != 0 {
+		r.marked = true
+	}
 	r.flat.room = span.Attributes().Len() + 64
 	for k, v := range span.Attributes().All() {
 		r.take(k, v)
@@ -116,6 +101,11 @@ func (d *Decoder) Decode(res pcommon.Resource, _ pcommon.InstrumentationScope, s
 	case trajectory.RoleAgentSpan, trajectory.RoleOther:
 		if r.marked {
 			s.In, s.Out = d.spoken(r)
+		}
+	}
+	for spoken := r.spoken; spoken != 0; spoken &= spoken - 1 {
+		if read := dialects[bits.TrailingZeros64(spoken)].read; read != nil {
+			read(d, s, span)
 		}
 	}
 	if s.Role != trajectory.RoleOther && (span.DroppedAttributesCount() > 0 || span.DroppedEventsCount() > 0) {

@@ -303,6 +303,8 @@ func (t token) exists() bool { return t.raw != "" }
 
 func (t token) isText() bool { return t.raw != "" && t.raw[0] == '"' }
 
+func (t token) isObject() bool { return t.raw != "" && t.raw[0] == '{' }
+
 func (t token) isNull() bool { return t.raw != "" && t.raw[0] == 'n' }
 
 // view is the text of a string, "" for anything else. It may be a part of the
@@ -348,6 +350,16 @@ func (t token) asText() string {
 		return strconv.FormatFloat(t.float(), 'f', -1, 64)
 	}
 	return t.raw
+}
+
+// first is the first of several members that is there and not null.
+func (t token) first(names ...string) token {
+	for _, n := range names {
+		if v := t.member(n); v.exists() && !v.isNull() {
+			return v
+		}
+	}
+	return token{}
 }
 
 // member is a member of an object.

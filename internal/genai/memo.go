@@ -22,7 +22,8 @@ type memo struct {
 	before  before
 	results results
 	texts   texts
-	names   []string // of tools, mostly: few, and repeated
+	items   map[*trajectory.Message]bool // those that were items of a reply, see Decoder.turns
+	names   []string                     // of tools, mostly: few, and repeated
 	slab    []trajectory.Message
 	ones    []*trajectory.Message
 }

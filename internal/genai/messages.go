@@ -2,22 +2,18 @@ package genai
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/tracegrad/tracegrad/internal/trajectory"
 )
 
-// readMessage turns the JSON message that stands next into messages: one
-// element may hold the results of several tools, which are messages of their
-// own.
-type readMessage func(d *Decoder, c *scanner) []*trajectory.Message
-
 // history parses the messages of a prompt. Of one that begins with an earlier
 // one only the rest is parsed.
-func (d *Decoder) history(raw string, read readMessage) ([]*trajectory.Message, trajectory.Reason) {
+func (d *Decoder) history(raw string) ([]*trajectory.Message, trajectory.Reason) {
 	raw = strings.TrimSpace(unquoted(raw))
 	known, at := d.memo.extends(raw)
-	ms, missing := d.messages(raw, read, known, at)
+	ms, missing := d.messages(raw, known, at)
 	if missing == "" && len(ms) > 0 {
 		d.memo.remember(raw, ms)
 	}
@@ -25,14 +21,14 @@ func (d *Decoder) history(raw string, read readMessage) ([]*trajectory.Message, 
 }
 
 // said parses the messages of a reply.
-func (d *Decoder) said(raw string, read readMessage) ([]*trajectory.Message, trajectory.Reason) {
-	return d.messages(strings.TrimSpace(unquoted(raw)), read, nil, 1)
+func (d *Decoder) said(raw string) ([]*trajectory.Message, trajectory.Reason) {
+	return d.messages(strings.TrimSpace(unquoted(raw)), nil, 1)
 }
 
 // messages parses a JSON array of messages, of which those that end before at
 // are known. Elements that were seen before are not parsed again. A value that
 // is not a JSON array of messages is missing, and the reason says how.
-func (d *Decoder) messages(raw string, read readMessage, known []*trajectory.Message, at int) ([]*trajectory.Message, trajectory.Reason) {
+func (d *Decoder) messages(raw string, known []*trajectory.Message, at int) ([]*trajectory.Message, trajectory.Reason) {
 	if raw == "" || raw == "[]" || raw == "null" {
 		return nil, ""
 	}
@@ -48,7 +44,7 @@ func (d *Decoder) messages(raw string, read readMessage, known []*trajectory.Mes
 	c := &d.r.scan
 	*c = scanner{s: raw, i: at}
 	for c.peek() != 0 && c.i < len(raw)-1 {
-		out = append(out, d.element(c, read, fresh)...)
+		out = append(out, d.element(c, fresh)...)
 		if c.peek() == ',' {
 			c.i++
 		} else if c.i != len(raw)-1 {
@@ -61,12 +57,49 @@ func (d *Decoder) messages(raw string, read readMessage, known []*trajectory.Mes
 	if hidden(out) {
 		return nil, trajectory.ReasonRedacted
 	}
-	return out, ""
+	return d.turns(out), ""
+}
+
+// turns puts the items of one reply of OpenAI's Responses API together: its
+// reasoning, its text and every call that it asks for are items of their own.
+func (d *Decoder) turns(ms []*trajectory.Message) []*trajectory.Message {
+	if len(d.memo.items) == 0 {
+		return ms
+	}
+	out := ms[:0:0]
+	for i := 0; i < len(ms); {
+		n := i + 1
+		for n < len(ms) && ms[i].Role == trajectory.RoleAssistant && ms[n].Role == trajectory.RoleAssistant && (d.memo.items[ms[n-1]] || d.memo.items[ms[n]]) {
+			n++
+		}
+		if n == i+1 {
+			out = append(out, ms[i])
+		} else {
+			out = append(out, d.memo.shared(together(ms[i:n])))
+		}
+		i = n
+	}
+	return out
+}
+
+// together is one message that says what several say.
+func together(ms []*trajectory.Message) *trajectory.Message {
+	all := *ms[0]
+	all.ToolCalls = slices.Clone(all.ToolCalls)
+	for _, m := range ms[1:] {
+		all.Text += m.Text
+		addLine(&all.Reasoning, m.Reasoning)
+		all.ToolCalls = append(all.ToolCalls, m.ToolCalls...)
+		if all.Parts == "" {
+			all.Parts = m.Parts
+		}
+	}
+	return &all
 }
 
 // element reads the message that stands next, or passes over it where it is
 // known.
-func (d *Decoder) element(c *scanner, read readMessage, fresh bool) []*trajectory.Message {
+func (d *Decoder) element(c *scanner, fresh bool) []*trajectory.Message {
 	from := c.i
 	if !fresh {
 		raw := element(c.s, from)
@@ -75,7 +108,7 @@ func (d *Decoder) element(c *scanner, read readMessage, fresh bool) []*trajector
 			return ms
 		}
 	}
-	ms := read(d, c)
+	ms := d.message(c)
 	if c.bad {
 		return nil
 	}
@@ -167,12 +200,14 @@ func hidden(ms []*trajectory.Message) bool {
 // normalRole maps the role names of providers and frameworks to one set.
 func normalRole(role string) string {
 	switch role {
-	case "human":
+	case "human", "HumanMessage", "HumanMessageChunk":
 		return trajectory.RoleUser
-	case "ai", "model", "AIMessage":
+	case "ai", "model", "AIMessage", "AIMessageChunk":
 		return trajectory.RoleAssistant
-	case "function":
+	case "function", "ToolMessage", "FunctionMessage":
 		return trajectory.RoleTool
+	case "SystemMessage":
+		return trajectory.RoleSystem
 	}
 	return role
 }

@@ -13,6 +13,7 @@ import (
 var openInference = dialect{
 	name:   "openinference",
 	marker: "openinference.span.kind",
+	kind:   func(r *reader, _ string) (trajectory.Role, bool) { return openInferenceRole(r.text(fOIKind)) },
 	rows: []row{
 		{"openinference.span.kind", fOIKind},
 		{"llm.provider", fProvider},

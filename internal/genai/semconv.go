@@ -8,6 +8,7 @@ import "github.com/tracegrad/tracegrad/internal/trajectory"
 var semconv = dialect{
 	name:   "semconv",
 	marker: "gen_ai.operation.name",
+	kind:   func(r *reader, _ string) (trajectory.Role, bool) { return semconvRole(r.text(fOperation)) },
 	rows: []row{
 		{"gen_ai.operation.name", fOperation},
 		{"gen_ai.provider.name", fProvider},

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracegrad/tracegrad/internal/trajectory"
 )
@@ -43,6 +44,8 @@ const (
 	fVercelReason                //
 	fVercelCalls                 // JSON array of tool calls
 	fVercelObject                // JSON text of a generated object
+	fRequest                     // the whole request, or its messages, in any form: see raw.go
+	fResponse                    // the whole response, or its message
 	fValueIn                     // OpenInference input.value: text or JSON
 	fValueOut                    //
 	fToolName                    //
@@ -75,8 +78,18 @@ type row struct {
 // dialect is one convention for GenAI spans.
 type dialect struct {
 	name   string
-	marker string // the attribute that proves it
+	marker string // the attribute that proves it; "" = see scope and prefix
+	scope  string // the instrumentation scope that proves it, with all spans of it; "" = none
+	prefix string // what the names of its attributes begin with: one proves it; "" = none
 	rows   []row
+
+	// kind is what a span is by the dialect's own word; false where it says
+	// nothing or something that the dialect does not know. nil = it never says.
+	kind func(r *reader, name string) (trajectory.Role, bool)
+
+	// read adds what rows cannot say, after the fields were read; for spans that
+	// speak the dialect only. nil = nothing.
+	read func(d *Decoder, s *trajectory.Span, span ptrace.Span)
 }
 
 // dialects in order of preference: of two names that fill one field, the one
@@ -90,7 +103,17 @@ type entry struct {
 	marker  bool
 }
 
-var names = buildNames()
+var (
+	names    = buildNames()
+	scopes   = map[string]uint64{} // bits by instrumentation scope
+	prefixes []prefix
+)
+
+// prefix is what the names of a dialect's attributes begin with.
+type prefix struct {
+	text    string
+	dialect uint64 // its bit; 0 = of several
+}
 
 func buildNames() map[string]entry {
 	m, rank := map[string]entry{}, uint16(1)
@@ -110,7 +133,7 @@ type reader struct {
 	values [numFields]pcommon.Value
 	ranks  [numFields]uint16 // 0 = not set
 	filled []field           // those that are set
-	spoken [8]bool           // dialects whose marker was seen
+	spoken uint64            // bits: dialects that were proven
 	flat   flat              // flattened message attributes
 	marked bool
 
@@ -124,15 +147,16 @@ func (r *reader) reset() {
 		r.ranks[f], r.values[f] = 0, pcommon.Value{} // a pooled reader must not hold spans
 	}
 	r.filled = r.filled[:0]
-	r.spoken = [8]bool{}
+	r.spoken = 0
 	r.flat.reset()
 	r.marked = false
 }
 
 // take files one attribute.
 func (r *reader) take(k string, v pcommon.Value) {
-	if !r.marked && markedName(k) {
+	if p := prefixOf(k); p != nil {
 		r.marked = true
+		r.spoken |= p.dialect
 	}
 	if strings.HasPrefix(k, "llm.") && r.flat.take(k, v) {
 		return
@@ -142,7 +166,7 @@ func (r *reader) take(k string, v pcommon.Value) {
 		return
 	}
 	if e.marker {
-		r.spoken[e.dialect] = true
+		r.spoken |= 1 << e.dialect
 	}
 	have := r.ranks[e.field]
 	if have == 0 {
@@ -151,6 +175,45 @@ func (r *reader) take(k string, v pcommon.Value) {
 	if have == 0 || e.rank < have {
 		r.ranks[e.field], r.values[e.field] = e.rank, v
 	}
+}
+
+func init() {
+	for d := range dialects {
+		if s := dialects[d].scope; s != "" {
+			scopes[s] |= 1 << d
+		}
+		if p := dialects[d].prefix; p != "" {
+			prefixes = append(prefixes, prefix{p, 1 << d})
+		}
+	}
+	for _, p := range []string{
+		"gen_ai.", "openinference.", "llm.", "tracegrad.", "ai.operationId", "ai.prompt", "ai.response", "ai.toolCall", "ai.telemetry",
+		"traceloop.", "langfuse.", "langsmith.", "agentlightning.", "agentops.", "mlflow.span", "mastra.", "gcp.vertex.agent.",
+		"pydantic_ai.", "haystack.", "lmnr.", "genkit:", "lk.", "flue.", "dify.",
+	} {
+		prefixes = append(prefixes, prefix{text: p})
+	}
+	for i := range prefixes {
+		c := prefixes[i].text[0]
+		byFirst[c] = append(byFirst[c], &prefixes[i])
+	}
+}
+
+// byFirst are the prefixes by their first byte: most names have none.
+var byFirst [256][]*prefix
+
+// prefixOf is the prefix of an attribute's name that only GenAI
+// instrumentations use, nil for none.
+func prefixOf(k string) *prefix {
+	if k == "" {
+		return nil
+	}
+	for _, p := range byFirst[k[0]] {
+		if strings.HasPrefix(k, p.text) {
+			return p
+		}
+	}
+	return nil
 }
 
 // blank values say nothing; the next dialect may say more.
@@ -245,7 +308,7 @@ func (r *reader) float(f field) (n float64, ok bool) {
 func (r *reader) dialects() string {
 	out := ""
 	for d := range dialects {
-		if !r.spoken[d] {
+		if r.spoken&(1<<d) == 0 {
 			continue
 		}
 		if out != "" {
@@ -262,17 +325,17 @@ func (r *reader) dialects() string {
 // role is what the span is to a trajectory. Exact kinds first; a span without
 // a known kind that shows a model's request or reply is a model call.
 func (r *reader) role(name string) trajectory.Role {
-	for _, kind := range []struct {
-		field field
-		of    func(string) (trajectory.Role, bool)
-	}{{fOperation, semconvRole}, {fOIKind, openInferenceRole}, {fVercelID, vercelRole}} {
-		if v := r.text(kind.field); v != "" {
-			if role, known := kind.of(v); known {
-				return role
-			}
+	said := false
+	for d := range dialects {
+		if dialects[d].kind == nil || r.spoken&(1<<d) == 0 {
+			continue
 		}
+		if role, known := dialects[d].kind(r, name); known {
+			return role
+		}
+		said = said || dialects[d].marker != ""
 	}
-	if r.has(fOperation) || r.has(fOIKind) || r.has(fVercelID) {
+	if said {
 		return trajectory.RoleOther
 	}
 	switch {

@@ -14,6 +14,7 @@ import (
 var vercel = dialect{
 	name:   "vercel-ai",
 	marker: "ai.operationId",
+	kind:   func(r *reader, _ string) (trajectory.Role, bool) { return vercelRole(r.text(fVercelID)) },
 	rows: []row{
 		{"ai.operationId", fVercelID},
 		{"ai.model.provider", fProvider},

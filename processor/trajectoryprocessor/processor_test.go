@@ -139,7 +139,7 @@ func TestSpansWithoutIDs(t *testing.T) {
 	require.Len(t, p.sink.AllTraces(), 1)
 	require.Equal(t, 1, p.sink.AllTraces()[0].SpanCount())
 	for s := range allSpans(p.sink.AllTraces()) {
-		assert.False(t, genai.Marked(s))
+		assert.False(t, genai.Marked(pcommon.NewInstrumentationScope(), s))
 	}
 	require.NoError(t, p.ConsumeTraces(t.Context(), request(chat(0, 1, 0))))
 	require.NoError(t, p.ConsumeTraces(t.Context(), request(agent(1, 1, 0), chat(1, 0, 1))))

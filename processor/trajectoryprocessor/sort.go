@@ -22,7 +22,7 @@ func (a *assembler) marked(ctx context.Context, td ptrace.Traces) marks {
 			ours := ss.Scope().Name() == trajectory.ScopeName
 			for _, span := range ss.Spans().All() {
 				switch {
-				case !genai.Marked(span) || ours && finished(span):
+				case !genai.Marked(ss.Scope(), span) || ours && finished(span):
 				case !valid(span):
 					invalid++ // sort drops it
 				default:
@@ -88,7 +88,7 @@ func (a *assembler) sort(td ptrace.Traces, m marks) *sorted {
 				switch {
 				case ours && finished(span):
 				case !valid(span):
-					if genai.Marked(span) {
+					if genai.Marked(ss.Scope(), span) {
 						f = drop
 					}
 				case lastHeld:

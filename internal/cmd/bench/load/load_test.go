@@ -114,9 +114,9 @@ func TestOrdinarySpansHaveNoMarker(t *testing.T) {
 	s, err := New(Ordinary, start)
 	require.NoError(t, err)
 	n := 0
-	each(decoded(t, s, 0), func(_ ptrace.ResourceSpans, _ ptrace.ScopeSpans, span ptrace.Span) {
+	each(decoded(t, s, 0), func(_ ptrace.ResourceSpans, ss ptrace.ScopeSpans, span ptrace.Span) {
 		n++
-		assert.False(t, genai.Marked(span), span.Name())
+		assert.False(t, genai.Marked(ss.Scope(), span), span.Name())
 	})
 	assert.Equal(t, SpansPerRequest, n)
 	_, err = New("poetry", start)

@@ -1,0 +1,205 @@
+package genai
+
+import (
+	"strings"
+
+	"github.com/tracegrad/tracegrad/internal/trajectory"
+)
+
+// message reads the JSON message that stands next, whatever form it has:
+// semconv {role, parts}, OpenAI's chat {role, content, tool_calls}, OpenAI's
+// Responses items {type: function_call, …}, Anthropic's and Bedrock's blocks,
+// Gemini's contents, the AI SDK's dashed part types, LangChain's serialized
+// messages. The forms do not contradict each other, so the members that are
+// there decide. One element may hold the results of several tools, which are
+// messages of their own.
+func (d *Decoder) message(c *scanner) []*trajectory.Message {
+	dr := d.draft()
+	if c.peek() != '{' {
+		c.value()
+		return dr.done()
+	}
+	o, list := d.r.members[:0], false
+	for more := c.enter('{'); more; more = c.next('}') {
+		name := c.key()
+		if list || name != "parts" && name != "content" || c.peek() != '[' {
+			o = append(o, member{name, c.value()})
+			continue
+		}
+		from := c.i
+		d.list(c, dr)
+		list = true
+		o = append(o, member{name, token{raw: c.s[from:c.i]}})
+	}
+	d.r.members = o
+	if c.bad {
+		return nil
+	}
+	return d.finish(dr, o, list)
+}
+
+// finish finishes a message whose members are known. list says that its parts
+// were read on the way.
+func (d *Decoder) finish(dr *draft, o members, list bool) []*trajectory.Message {
+	kind := o.get("type").view()
+	switch {
+	case o.get("kwargs").isObject() && o.get("lc").exists():
+		return d.langChain(o.get("kwargs").raw, className(o.get("id")))
+	case o.get("data").isObject() && !o.get("role").exists():
+		return d.langChain(o.get("data").raw, kind)
+	case item(dr, o, kind):
+		ms := dr.done()
+		if d.memo.items == nil {
+			d.memo.items = map[*trajectory.Message]bool{}
+		}
+		for _, m := range ms {
+			d.memo.items[m] = true
+		}
+		return ms
+	}
+	role := o.get("role")
+	if role.view() == "" && kind != "message" {
+		role = o.get("type")
+	}
+	dr.role(role)
+	dr.m.Name = d.memo.name(o.get("name").asText())
+	dr.m.ToolCallID = dr.text(o.first("tool_call_id", "tool_use_id"))
+	if !list {
+		d.content(dr, o.first("parts", "content"))
+	}
+	dr.addText(dr.text(o.get("refusal")))
+	dr.addReasoning(dr.text(o.first("reasoning_content", "reasoning")))
+	calls := o.get("tool_calls")
+	if extra := o.get("additional_kwargs"); extra.isObject() && (calls.raw == "" || calls.raw == "[]") {
+		calls = extra.member("tool_calls")
+	}
+	openAICalls(dr, calls)
+	return dr.done()
+}
+
+// content reads a message's content: text, a list of parts, or one part.
+func (d *Decoder) content(dr *draft, v token) {
+	switch {
+	case strings.HasPrefix(v.raw, "["):
+		c := scanner{s: v.raw}
+		d.list(&c, dr)
+	case v.isObject():
+		if p := parse(v.raw); !dr.part(p, v.raw) {
+			dr.addText(dr.value(v))
+		}
+	default:
+		dr.addText(dr.value(v))
+	}
+}
+
+// list reads an array of parts.
+func (d *Decoder) list(c *scanner, dr *draft) {
+	for more := c.enter('['); more; more = c.next(']') {
+		from := c.i
+		switch c.peek() {
+		case '{':
+			from = c.i
+			p := c.object(d.r.inner[:0])
+			d.r.inner = p
+			if raw := c.s[from:c.i]; !c.bad && !dr.part(p, raw) {
+				dr.parts = append(dr.parts, other(p.get("type").asText(), raw))
+			}
+		case '"':
+			if v := c.value(); !c.bad {
+				dr.addText(dr.text(v))
+			}
+		default:
+			if v := c.value(); !c.bad {
+				dr.parts = append(dr.parts, other("", v.raw))
+			}
+		}
+	}
+}
+
+// langChain reads the inner object of a serialized LangChain message.
+func (d *Decoder) langChain(raw, class string) []*trajectory.Message {
+	o, dr := parse(raw), d.draft()
+	if !o.get("role").exists() {
+		kind := o.get("type").view()
+		if kind == "" {
+			kind = class
+		}
+		o = append(o, member{"role", quoted(kind)})
+	}
+	return d.finish(dr, o, false)
+}
+
+// className is the last element of the path in which LangChain names a class.
+func className(path token) string {
+	c, last := scanner{s: path.raw}, ""
+	if c.peek() != '[' {
+		return ""
+	}
+	for more := c.enter('['); more; more = c.next(']') {
+		last = c.value().view()
+	}
+	return last
+}
+
+// quoted is a plain word as a token.
+func quoted(word string) token { return token{raw: `"` + word + `"`, plain: true} }
+
+// item reads an item of OpenAI's Responses API that is no message; false for
+// anything else.
+func item(dr *draft, o members, kind string) bool {
+	switch kind {
+	case "function_call", "custom_tool_call", "mcp_call":
+		dr.m.Role = trajectory.RoleAssistant
+		dr.addCall(o.first("call_id", "id"), o.get("name"), dr.value(o.first("arguments", "input")))
+	case "function_call_output", "custom_tool_call_output":
+		dr.m.Role = trajectory.RoleTool
+		dr.add(dr.text(o.first("call_id", "id")), o.get("name"), dr.blocks(o.get("output")))
+	case "reasoning":
+		if o.get("role").exists() {
+			return false
+		}
+		dr.m.Role = trajectory.RoleAssistant
+		for _, list := range []token{o.get("summary"), o.get("content")} {
+			dr.addReasoning(dr.blocks(list))
+		}
+	case "message":
+		return false
+	default:
+		return false
+	}
+	return true
+}
+
+func openAICalls(d *draft, calls token) {
+	if !strings.HasPrefix(calls.raw, "[") {
+		return
+	}
+	c := scanner{s: calls.raw}
+	for more := c.enter('['); more; more = c.next(']') {
+		o := parse(c.value().raw)
+		f := o.get("function")
+		name, arguments := f.member("name"), f.member("arguments")
+		if !name.exists() {
+			name, arguments = o.get("name"), o.first("arguments", "args", "input")
+		}
+		d.addCall(o.get("id"), name, d.value(arguments))
+	}
+}
+
+// blocks is the text of content that may be a list of text blocks.
+func (d *draft) blocks(v token) string {
+	if !strings.HasPrefix(v.raw, "[") {
+		return d.value(v)
+	}
+	out := ""
+	c := scanner{s: v.raw}
+	for more := c.enter('['); more; more = c.next(']') {
+		b := c.value()
+		text := b.member("text")
+		if !text.isText() {
+			return d.value(v)
+		}
+		out += text.view()
+	}
+	return out
+}

@@ -1,0 +1,121 @@
+package genai
+
+// part reads one part of a message, an element of its parts or of its content.
+// It returns false for a part of a type that is not known.
+func (d *draft) part(p members, raw string) bool {
+	kind := p.get("type").view()
+	switch kind {
+	case "text", "input_text", "output_text", "refusal", "summary_text":
+		d.addText(d.firstText(p, "text", "content", "refusal"))
+	case "reasoning", "thinking":
+		d.addReasoning(d.firstText(p, "content", "text", "thinking", "reasoning"))
+	case "tool_call":
+		d.addCall(p.first("call_id", "id"), p.get("name"), d.value(p.first("arguments", "args")))
+	case "tool_use":
+		d.addCall(p.get("id"), p.get("name"), d.value(p.get("input")))
+	case "tool-call":
+		d.addCall(p.get("toolCallId"), p.get("toolName"), d.value(p.first("input", "args")))
+	case "tool_call_response":
+		d.addResult(p.first("call_id", "id"), p.get("name"), response(p))
+	case "tool_result":
+		d.add(d.text(p.get("tool_use_id")), token{}, d.blocks(p.get("content")))
+	case "tool-result":
+		d.addResult(p.get("toolCallId"), p.get("toolName"), vercelResult(p))
+	case "":
+		return d.untyped(p)
+	default:
+		return d.media(kind, p)
+	}
+	return true
+}
+
+// untyped reads a part that is named by its one member, as Bedrock's
+// {toolUse: {…}} and Gemini's {function_call: {…}} are.
+func (d *draft) untyped(p members) bool {
+	for i := range p {
+		v := p[i].value
+		switch p[i].name {
+		case "text":
+			if p.get("thought").raw == "true" {
+				d.addReasoning(d.text(v))
+			} else {
+				d.addText(d.text(v))
+			}
+		case "toolUse":
+			d.addCall(v.member("toolUseId"), v.member("name"), d.value(v.member("input")))
+		case "toolResult":
+			d.add(d.text(v.member("toolUseId")), token{}, d.blocks(v.member("content")))
+		case "reasoningContent":
+			d.addReasoning(d.text(v.member("reasoningText").member("text")))
+		case "function_call", "functionCall":
+			d.addCall(v.member("id"), v.member("name"), d.value(v.member("args")))
+		case "function_response", "functionResponse":
+			d.addResult(v.member("id"), v.member("name"), v.member("response"))
+		case "inline_data", "inlineData":
+			d.parts = append(d.parts, media("blob", v.first("mime_type", "mimeType").asText(), v.member("data").asText()))
+		case "file_data", "fileData":
+			d.parts = append(d.parts, media("uri", v.first("mime_type", "mimeType").asText(), v.first("file_uri", "fileUri").asText()))
+		default:
+			continue
+		}
+		return true
+	}
+	return false
+}
+
+// media reads a part that is an image, a clip or a file.
+func (d *draft) media(kind string, p members) bool {
+	switch kind {
+	case "blob":
+		d.parts = append(d.parts, media(p.get("modality").view(), p.get("mime_type").view(), p.get("content").asText()))
+	case "uri":
+		d.parts = append(d.parts, media(p.get("modality").view(), p.get("mime_type").view(), p.get("uri").view()))
+	case "image_url", "input_image":
+		v := p.get("image_url")
+		if v.isObject() {
+			v = v.member("url")
+		}
+		d.parts = append(d.parts, media("image", "", v.asText()))
+	case "image", "file":
+		content := p.first("image", "data", "url")
+		if !content.exists() {
+			return false // by id or in a form of its own: kept as it is
+		}
+		d.parts = append(d.parts, media(kind, p.first("mediaType", "mimeType").asText(), content.asText()))
+	default:
+		return false
+	}
+	return true
+}
+
+// response is what a tool returned, under one of its names.
+func response(p members) token {
+	if v := p.first("response", "result"); v.exists() {
+		return v
+	}
+	return p.get("content")
+}
+
+// vercelResult opens {output:{type,value}} (version 5) or result (before it).
+func vercelResult(p members) token {
+	out := p.get("output")
+	if !out.exists() {
+		return p.get("result")
+	}
+	if v := out.member("value"); v.exists() {
+		return v
+	}
+	return out
+}
+
+// firstText is the first of several members that says something.
+func (d *draft) firstText(p members, names ...string) string {
+	for _, n := range names {
+		if v := p.get(n); v.exists() && (n == "content" || v.isText()) {
+			if s := d.text(v); s != "" {
+				return s
+			}
+		}
+	}
+	return ""
+}

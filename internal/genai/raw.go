@@ -1,0 +1,196 @@
+package genai
+
+import (
+	"strings"
+
+	"github.com/tracegrad/tracegrad/internal/trajectory"
+)
+
+// Many dialects show a call as the client library sent and got it: one JSON
+// value with the whole request, one with the whole response. Their forms do not
+// contradict each other, so one reader knows them all.
+
+// request reads the messages of a request: a list of messages, an object that
+// holds one (OpenAI, Anthropic, Gemini, Bedrock, LangChain), or plain text.
+// Tool definitions are read where the call shows none.
+func (d *Decoder) request(raw string, c *trajectory.Call) ([]*trajectory.Message, trajectory.Reason) {
+	raw = strings.TrimSpace(unquoted(raw))
+	switch {
+	case raw == "" || raw == "null":
+		return nil, ""
+	case raw[0] == '[':
+		return d.history(opened(raw))
+	case raw[0] != '{':
+		if redacted(raw) {
+			return nil, trajectory.ReasonRedacted
+		}
+		return d.says(trajectory.RoleUser, raw), ""
+	}
+	o := parse(raw)
+	if o == nil {
+		return nil, trajectory.ReasonTruncated
+	}
+	d.parameters(o, c)
+	list := o.first("messages", "input", "contents", "prompt", "prompts")
+	ms, missing := d.several(list, trajectory.RoleUser)
+	if sys := o.first("system", "instructions", "system_instruction", "systemInstruction", "system_prompt"); sys.exists() && missing == "" {
+		ms = d.withInstructions(sys, ms)
+	} else if cfg := o.first("config", "generation_config"); cfg.isObject() && missing == "" {
+		ms = d.withInstructions(cfg.first("system_instruction", "systemInstruction"), ms)
+	}
+	return ms, missing
+}
+
+// several reads what may be a list of messages, one message or plain text.
+func (d *Decoder) several(v token, role string) ([]*trajectory.Message, trajectory.Reason) {
+	switch {
+	case strings.HasPrefix(v.raw, "["):
+		return d.history(opened(v.raw))
+	case v.isObject():
+		ms := d.message(&scanner{s: v.raw})
+		return d.spokenBy(ms, role), ""
+	case v.isText():
+		if s := v.view(); s != "" {
+			return d.says(role, d.memo.texts.read(v)), ""
+		}
+	}
+	return nil, ""
+}
+
+// opened takes the one list out of a list of lists: LangChain asks for batches.
+func opened(raw string) string {
+	c := scanner{s: raw}
+	if c.peek() != '[' {
+		return raw
+	}
+	c.i++
+	if c.peek() != '[' {
+		return raw
+	}
+	inner := c.value()
+	if c.peek() != ']' || c.bad {
+		return raw // a batch of several is no call
+	}
+	return inner.raw
+}
+
+// withInstructions puts instructions that were sent apart before the messages.
+func (d *Decoder) withInstructions(v token, ms []*trajectory.Message) []*trajectory.Message {
+	if !v.exists() || v.isNull() {
+		return ms
+	}
+	dr := d.draft()
+	if v.isObject() && (v.member("parts").exists() || v.member("content").exists()) {
+		v = v.first("parts", "content")
+	}
+	d.content(dr, v)
+	dr.m.Role = trajectory.RoleSystem
+	sys := dr.done()
+	if len(sys) != 1 || !says(sys[0]) || len(ms) > 0 && ms[0].Role == trajectory.RoleSystem && ms[0].Text == sys[0].Text {
+		return ms
+	}
+	return append([]*trajectory.Message{d.memo.shared(sys[0])}, ms...)
+}
+
+// parameters reads what a request says beside its messages.
+func (d *Decoder) parameters(o members, c *trajectory.Call) {
+	if c == nil {
+		return
+	}
+	if c.RequestModel == "" {
+		c.RequestModel = d.memo.name(o.get("model").asText())
+	}
+	if tools := o.get("tools"); c.Tools == "" && strings.HasPrefix(tools.raw, "[") && tools.raw != "[]" {
+		c.Tools = d.memo.take(d.shared().toolArray(tools.raw))
+	}
+}
+
+// response reads the answer out of a response: chat completions, Responses,
+// Anthropic's and Gemini's messages, LangChain's generations, a list of
+// messages, or plain text.
+func (d *Decoder) response(raw string, c *trajectory.Call) ([]*trajectory.Message, trajectory.Reason) {
+	raw = strings.TrimSpace(unquoted(raw))
+	switch {
+	case raw == "" || raw == "null":
+		return nil, ""
+	case raw[0] == '[':
+		ms, missing := d.said(opened(raw))
+		return speaking(ms), missing
+	case raw[0] != '{':
+		if redacted(raw) {
+			return nil, trajectory.ReasonRedacted
+		}
+		return d.says(trajectory.RoleAssistant, raw), ""
+	}
+	o := parse(raw)
+	if o == nil {
+		return nil, trajectory.ReasonTruncated
+	}
+	d.about(o, c)
+	ms, missing := d.answer(o, raw)
+	return speaking(d.spokenBy(ms, trajectory.RoleAssistant)), missing
+}
+
+// answer finds the message in a response.
+func (d *Decoder) answer(o members, raw string) ([]*trajectory.Message, trajectory.Reason) {
+	switch {
+	case o.get("choices").exists():
+		choice := firstOf(o.get("choices"))
+		if m := choice.first("message", "delta"); m.isObject() {
+			return d.message(&scanner{s: m.raw}), ""
+		}
+		return d.several(choice.get("text"), trajectory.RoleAssistant)
+	case o.get("candidates").exists():
+		return d.several(firstOf(o.get("candidates")).get("content"), trajectory.RoleAssistant)
+	case o.get("generations").exists():
+		g := firstOf(token{raw: opened(o.get("generations").raw)})
+		if m := g.get("message"); m.isObject() {
+			return d.message(&scanner{s: m.raw}), ""
+		}
+		return d.several(g.get("text"), trajectory.RoleAssistant)
+	case o.get("messages").exists():
+		ms, missing := d.said(opened(o.get("messages").raw))
+		return ms, missing
+	case strings.HasPrefix(o.get("output").raw, "["):
+		return d.said(o.get("output").raw)
+	case o.get("output").isObject() && o.get("output").member("message").isObject(): // Bedrock
+		return d.message(&scanner{s: o.get("output").member("message").raw}), ""
+	case o.get("message").isObject():
+		return d.message(&scanner{s: o.get("message").raw}), ""
+	case o.get("role").exists(), o.get("content").exists(), o.get("tool_calls").exists(), o.get("parts").exists(), o.get("lc").exists():
+		return d.message(&scanner{s: raw}), ""
+	}
+	return nil, ""
+}
+
+// about reads what a response says beside its answer.
+func (d *Decoder) about(o members, c *trajectory.Call) {
+	if c == nil {
+		return
+	}
+	if id := o.get("id"); c.ResponseID == "" && id.isText() {
+		c.ResponseID = d.memo.texts.read(id)
+	}
+	if c.ResponseModel == "" && o.get("model").isText() {
+		c.ResponseModel = d.memo.name(o.get("model").view())
+	}
+	if c.FinishReason == "" {
+		reason := o.first("stop_reason", "stopReason", "finish_reason")
+		if !reason.exists() && o.get("choices").exists() {
+			reason = firstOf(o.get("choices")).get("finish_reason")
+		}
+		c.FinishReason = d.memo.name(reason.asText())
+	}
+}
+
+// firstOf is the first object of a list.
+func firstOf(list token) members {
+	c := scanner{s: list.raw}
+	if c.peek() != '[' {
+		return nil
+	}
+	if c.i++; c.peek() != '{' {
+		return nil
+	}
+	return parse(c.value().raw)
+}

@@ -217,7 +217,11 @@ func (b *Buffer) insert(it *Item) {
 		it.Span.Seq = b.seq
 		t.add(it, b.now)
 		b.grow(t, cost(it))
-		b.tally.Accepted[s.Role]++
+		if s.Record == trajectory.RecordNone {
+			b.tally.Accepted[s.Role]++
+		} else {
+			b.tally.Records++
+		}
 		if t.continues != "" {
 			b.tally.Late++
 		}
@@ -280,6 +284,7 @@ func (b *Buffer) settle(t *trace) {
 	if t.unit != nil && t.unit.state == truncated {
 		return // by a trace of the same request
 	}
+	b.readRecords(t)
 	b.place(t)
 	u := t.unit
 	if u.state == truncated {

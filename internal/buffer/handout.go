@@ -69,6 +69,7 @@ func (b *Buffer) parts(u *unit) []part {
 	for _, t := range u.traces {
 		all = append(all, t.all()...)
 	}
+	all = trajectory.Join(all)
 	groups := [][]*trajectory.Span{all}
 	if u.fragments() && len(all) > 1 {
 		groups = trajectory.Cut(all)
@@ -261,7 +262,7 @@ func fingerprint(spans []*trajectory.Span) uint64 {
 	sum := uint64(0)
 	for _, s := range spans {
 		h := binary.LittleEndian.Uint64(s.TraceID[:8]) ^ binary.LittleEndian.Uint64(s.TraceID[8:])*31
-		h = mix(h, binary.LittleEndian.Uint64(s.SpanID[:]))
+		h = mix(h, binary.LittleEndian.Uint64(s.SpanID[:])+s.Records)
 		sum += mix(h, uint64(s.End))
 	}
 	return sum

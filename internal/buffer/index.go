@@ -26,6 +26,7 @@ const (
 	laterCall
 	askedTool
 	ranTool
+	toldTool
 )
 
 var seed = maphash.MakeSeed() // keys never leave the process
@@ -89,6 +90,11 @@ func (b *Buffer) callKeys(t *trace) []uint64 {
 			}
 		}
 	}
+	if call.Unordered {
+		for _, id := range t.told() {
+			keys = append(keys, b.key(t, toldTool, 0, id))
+		}
+	}
 	if !t.continuable() {
 		return keys
 	}
@@ -119,6 +125,19 @@ func (t *trace) asksFor(yield func(uint64) bool) {
 	}
 }
 
+// told are the hashes of the ids of the tool calls that a prompt shows.
+func (t *trace) told() []uint64 {
+	var ids []uint64
+	for _, m := range t.turns {
+		for i := range m.ToolCalls {
+			if id := m.ToolCalls[i].ID; id != "" {
+				ids = append(ids, text(id))
+			}
+		}
+	}
+	return ids
+}
+
 func (b *Buffer) toolKeys(t *trace) []uint64 {
 	if t.call.Tool == nil || t.call.Tool.CallID == "" {
 		return nil
@@ -139,7 +158,7 @@ func whose(s *trajectory.Span, tenant string) who {
 
 func (b *Buffer) key(t *trace, kind, hash, sign uint64) uint64 {
 	of := t.user
-	if kind == askedTool || kind == ranTool {
+	if kind == askedTool || kind == ranTool || kind == toldTool {
 		of = t.home
 	}
 	return mix(mix(mix(kind, of), hash), sign)

@@ -11,6 +11,11 @@ import (
 // the one that had ended when t started. Several that are left in different
 // units are ambiguous.
 func (b *Buffer) predecessor(t *trace) match {
+	if t.call.Call != nil && t.call.Call.Unordered {
+		if asker := b.lastAsker(t); asker != nil {
+			return match{pred: asker, depth: len(t.turns), fit: trajectory.FitSure}
+		}
+	}
 	for i := len(t.prefixes) - 2; i >= 0; i-- {
 		if t.turns[i].Role == trajectory.RoleAssistant {
 			continue // no call ends here
@@ -104,6 +109,13 @@ func (b *Buffer) successors(t *trace) []*trace {
 		}
 	}
 	for id := range t.asksFor {
+		if told := b.story[b.key(t, toldTool, 0, id)]; len(told) <= maxLater {
+			for _, s := range told {
+				if s.trace != t && b.fresh(s.trace) {
+					out = append(out, s.trace)
+				}
+			}
+		}
 		if len(b.story[b.key(t, askedTool, 0, id)]) > 2 {
 			continue // nobody's, before and now
 		}
@@ -116,6 +128,27 @@ func (b *Buffer) successors(t *trace) []*trace {
 		}
 	}
 	return out
+}
+
+// lastAsker finds the latest call before t that asked for a tool call which the
+// prompt of t shows. It is for prompts whose messages are in no known order: a
+// prefix of them says nothing, the ids of calls do.
+func (b *Buffer) lastAsker(t *trace) *trace {
+	var last *trace
+	for _, id := range t.told() {
+		list := b.story[b.key(t, askedTool, 0, id)]
+		if len(list) != 1 {
+			continue // nobody's, or anybody's
+		}
+		c := list[0].trace
+		if c == t || c.call.Start > t.call.Start || c.user != t.user {
+			continue
+		}
+		if last == nil || compareStart(last.call, c.call) < 0 {
+			last = c
+		}
+	}
+	return last
 }
 
 func decide(t *trace, fits []*trace) (pred *trace, ambiguous bool) {

@@ -3,6 +3,7 @@ package buffer
 // Tally counts what happened since it was last taken.
 type Tally struct {
 	Accepted        [4]int64 // spans by trajectory.Role
+	Records         int64    // log records
 	Duplicate       int64    // spans with a known id
 	AfterTruncation int64    // spans of a trajectory that hit its byte cap
 	Stripped        int64    // spans whose content did not fit into the byte cap

@@ -44,6 +44,7 @@ type trace struct {
 	asked     uint64 // the last request for which unfolding answered
 	straggled bool   // a span came when it was folded
 	overflow  bool   // a byte cap was hit
+	records   bool   // has log records
 
 	rollout, conversation, tenant, key string
 
@@ -51,7 +52,7 @@ type trace struct {
 	root   bool             // has a root that is no call
 	remote bool             // has a span called from another process that is no call
 	rooted bool             // has a span without a parent, or one called from another process
-	call   *trajectory.Span // root that is a model call or a tool run
+	call   *trajectory.Span // root that is a model call or a tool run, with its records
 	whole  bool             // ended, as far as the tree can tell; see ended
 
 	fragment          // its place in the message history
@@ -88,10 +89,17 @@ func (t *trace) add(it *Item, now int64) {
 
 // learn takes from a span what it tells about its trace.
 func (t *trace) learn(s *trajectory.Span) {
-	t.agent = t.agent || s.Role == trajectory.RoleAgentSpan
 	setFirst(&t.rollout, s.Rollout)
 	setFirst(&t.conversation, s.Conversation)
 	setFirst(&t.tenant, s.Tenant)
+	if s.Record != trajectory.RecordNone {
+		t.records = true
+		if s.ParentID != (trajectory.SpanID{}) && !t.known.has(s.ParentID) {
+			t.missing.add(s.ParentID)
+		}
+		return
+	}
+	t.agent = t.agent || s.Role == trajectory.RoleAgentSpan
 	t.rooted = t.rooted || s.ParentID == (trajectory.SpanID{}) || s.Remote
 	switch {
 	case s.ParentID == (trajectory.SpanID{}):

@@ -68,14 +68,8 @@ func Marked(scope pcommon.InstrumentationScope, span ptrace.Span) bool {
 // other reference to it. Spans without a GenAI role are structure: they keep
 // the tree whole and name no step.
 func (d *Decoder) Decode(res pcommon.Resource, scope pcommon.InstrumentationScope, span ptrace.Span) *trajectory.Span {
-	r := readers.Get().(*reader)
-	r.reset()
-	d.r = r
-	defer func() {
-		d.r = nil
-		readers.Put(r)
-	}()
-	added := d.memo.added
+	defer d.begin()()
+	r, added := d.r, d.memo.added
 	if r.spoken = scopes[scope.Name()]; r.spoken != 0 {
 		r.marked = true
 	}
@@ -92,7 +86,7 @@ func (d *Decoder) Decode(res pcommon.Resource, scope pcommon.InstrumentationScop
 	s.Dialect = r.dialects()
 	s.Judge = judges(r.text(fOIKind))
 	s.Error = failure(span, r)
-	d.identity(s, res, span)
+	d.identify(s, res.Attributes(), span.Attributes())
 	switch s.Role {
 	case trajectory.RoleModelSpan:
 		d.call(s, n)
@@ -111,6 +105,9 @@ func (d *Decoder) Decode(res pcommon.Resource, scope pcommon.InstrumentationScop
 	if s.Role != trajectory.RoleOther && (span.DroppedAttributesCount() > 0 || span.DroppedEventsCount() > 0) {
 		s.Missing = addReason(s.Missing, trajectory.ReasonDropped)
 	}
+	if span.Events().Len() > 0 {
+		s = d.recorded(s, span)
+	}
 	s.Facts = facts(span)
 	s.Size = 256 + d.memo.added - added + len(s.In) + len(s.Out) + len(s.Error)
 	if s.Call != nil {
@@ -125,13 +122,23 @@ func (d *Decoder) Decode(res pcommon.Resource, scope pcommon.InstrumentationScop
 	return s
 }
 
+// begin takes a reader; what it returns gives it back.
+func (d *Decoder) begin() (end func()) {
+	r := readers.Get().(*reader)
+	r.reset()
+	d.r = r
+	return func() {
+		d.r = nil
+		readers.Put(r)
+	}
+}
+
 // remoteParent reads the OTLP flags: bit 8 says that bit 9 is known.
 func remoteParent(span ptrace.Span) bool { return span.Flags()&0x300 == 0x300 }
 
-// identity sets who and where: service, agent, user, session, task.
-func (d *Decoder) identity(s *trajectory.Span, res pcommon.Resource, span ptrace.Span) {
+// identify sets who and where: service, agent, user, session, task.
+func (d *Decoder) identify(s *trajectory.Span, attrs, own pcommon.Map) {
 	r := d.r
-	attrs := res.Attributes()
 	if v, ok := attrs.Get("service.name"); ok {
 		s.Service = again(&d.memo.before.service, v.Str())
 	}
@@ -146,10 +153,10 @@ func (d *Decoder) identity(s *trajectory.Span, res pcommon.Resource, span ptrace
 			s.Rollout = v.AsString()
 		}
 	}
-	s.TaskKey = lookup(d.opt.TaskKey, span, attrs)
-	s.Tenant = lookup(d.opt.Tenant, span, attrs)
+	s.TaskKey = lookup(d.opt.TaskKey, own, attrs)
+	s.Tenant = lookup(d.opt.Tenant, own, attrs)
 	for _, k := range d.opt.Attributes {
-		if v := lookup([]string{k}, span, attrs); v != "" {
+		if v := lookup([]string{k}, own, attrs); v != "" {
 			if s.Attributes == nil {
 				s.Attributes = make(map[string]string, len(d.opt.Attributes))
 			}
@@ -158,9 +165,9 @@ func (d *Decoder) identity(s *trajectory.Span, res pcommon.Resource, span ptrace
 	}
 }
 
-func lookup(keys []string, span ptrace.Span, res pcommon.Map) string {
+func lookup(keys []string, own, res pcommon.Map) string {
 	for _, k := range keys {
-		if v, ok := span.Attributes().Get(k); ok {
+		if v, ok := own.Get(k); ok {
 			return v.AsString()
 		}
 		if v, ok := res.Get(k); ok {

@@ -1,6 +1,7 @@
 package genai
 
 import (
+	"encoding/json"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -296,6 +297,15 @@ func unescapeOne(dst []byte, s string) (said []byte, rest string) {
 		return utf8.AppendRune(dst, r), s // half a pair becomes U+FFFD
 	}
 	return append(dst, c), s
+}
+
+// asToken is a text as a JSON string.
+func asToken(s string) token {
+	raw, err := json.Marshal(s)
+	if err != nil {
+		return token{}
+	}
+	return token{raw: string(raw), plain: strings.IndexByte(string(raw), '\\') < 0}
 }
 
 // exists is false for the zero token.

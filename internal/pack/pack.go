@@ -115,6 +115,10 @@ const (
 	bitRemote
 	bitJudge
 	bitGateway
+	bitRecord
+	bitOrder
+	bitRecords
+	bitUnordered
 	bitCall
 	bitTool
 	bitMissing
@@ -145,7 +149,7 @@ func when(is bool, bit uint32) uint32 {
 func (w *writer) span(s *trajectory.Span) {
 	l, at := &w.last, w.mask()
 	m := when(s.TraceID != l.TraceID, bitTrace) | when(s.GenAI, bitGenAI) | when(s.Remote, bitRemote) | when(s.Judge, bitJudge) |
-		when(s.Gateway, bitGateway) | when(s.Call != nil, bitCall) | when(s.Tool != nil, bitTool) | when(s.Missing != nil, bitMissing) |
+		when(s.Gateway, bitGateway) | when(s.Call != nil, bitCall) | when(s.Call != nil && s.Call.Unordered, bitUnordered) | when(s.Tool != nil, bitTool) | when(s.Missing != nil, bitMissing) |
 		when(s.Attributes != nil, bitAttributes) | when(s.Facts != nil, bitFacts) | when(s.In != "", bitIn) | when(s.Out != "", bitOut)
 	if m&bitTrace != 0 {
 		w.b = append(w.b, s.TraceID[:]...)
@@ -157,6 +161,18 @@ func (w *writer) span(s *trajectory.Span) {
 	w.int(s.End - l.End)
 	w.int(int64(s.Size))
 	w.uint(s.Seq)
+	if s.Records != 0 {
+		m |= bitRecords
+		w.fixed(s.Records)
+	}
+	if s.Record != 0 {
+		m |= bitRecord
+		w.b = append(w.b, byte(s.Record))
+	}
+	if s.Order != 0 {
+		m |= bitOrder
+		w.int(int64(s.Order))
+	}
 	m |= w.other(bitName, s.Name, &l.Name)
 	m |= w.other(bitDialect, s.Dialect, &l.Dialect)
 	m |= w.other(bitService, s.Service, &l.Service)

@@ -126,6 +126,16 @@ func (r *reader) span(s *trajectory.Span) {
 	s.Start, s.End = l.Start, l.End
 	s.Size, s.Seq = int(r.int()), r.uint()
 	s.GenAI, s.Remote, s.Judge, s.Gateway = m&bitGenAI != 0, m&bitRemote != 0, m&bitJudge != 0, m&bitGateway != 0
+	if m&bitRecords != 0 {
+		s.Records = r.fixed()
+	}
+	if m&bitRecord != 0 {
+		s.Record = trajectory.Record(r.b[r.i])
+		r.i++
+	}
+	if m&bitOrder != 0 {
+		s.Order = int(r.int())
+	}
 	s.Name = r.other(m&bitName, &l.Name)
 	s.Dialect = r.other(m&bitDialect, &l.Dialect)
 	s.Service = r.other(m&bitService, &l.Service)
@@ -152,6 +162,7 @@ func (r *reader) span(s *trajectory.Span) {
 		r.modelCall(&room.call.ModelCall, room)
 		s.Call.Prompt = r.list()
 		s.Call.Reply = r.list()
+		s.Call.Unordered = m&bitUnordered != 0
 		if len(s.Call.Prompt) > 0 {
 			r.prompt = s.Call.Prompt
 		}

@@ -27,7 +27,7 @@ type Options struct {
 // tool runs are matched to the calls that asked for them, everything is put in
 // order, and what is missing is said.
 func Assemble(spans []*Span, o Options) *Trajectory {
-	b := newBuilder(spans)
+	b := newBuilder(Join(spans))
 	b.link()
 	b.repair()
 	b.matchTools()

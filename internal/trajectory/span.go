@@ -71,6 +71,9 @@ type Span struct {
 	TaskKey      string // value of the configured task attribute
 	Agent        string // agent named by this span
 	Error        string // status message, exception or error type; "" = no error
+	Record       Record // a log record: what it says belongs to the span ParentID, see Join
+	Order        int    // of a record among those of its span, from 1; 0 = unknown
+	Records      uint64 // sum of hashes of the records that were joined
 	Judge        bool   // judges the agent; so do the calls below it
 	Gateway      bool   // emitted by our gateway
 	Injected     string // JSON array: what the gateway added to the prompt
@@ -91,4 +94,5 @@ type Call struct {
 	ModelCall            // Input, Output unused: see Prompt and Reply
 	Prompt    []*Message // nil = not shown
 	Reply     []*Message // nil = not shown
+	Unordered bool       // nothing tells the order of Prompt but this one call
 }

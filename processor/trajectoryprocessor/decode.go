@@ -123,20 +123,26 @@ func (d *decoders) fresh() *genai.Decoder {
 
 func (d *decoders) decode(res pcommon.Resource, scope pcommon.InstrumentationScope, span ptrace.Span) *trajectory.Span {
 	id := trajectory.TraceID(span.TraceID())
-	dec := d.young[id]
-	if dec == nil {
-		if dec = d.old[id]; dec == nil && span.ParentSpanID().IsEmpty() {
-			return d.decodeLoose(res, scope, span)
-		}
-		if dec == nil {
-			dec = d.fresh()
-		}
-		if len(d.young) >= maxDecoders {
-			d.old, d.young = d.young, make(map[trajectory.TraceID]*genai.Decoder, maxDecoders)
-		}
-		d.young[id] = dec
+	if span.ParentSpanID().IsEmpty() && d.young[id] == nil && d.old[id] == nil {
+		return d.decodeLoose(res, scope, span)
 	}
-	return dec.Decode(res, scope, span)
+	return d.of(id).Decode(res, scope, span)
+}
+
+// of is the decoder of a trace.
+func (d *decoders) of(id trajectory.TraceID) *genai.Decoder {
+	dec := d.young[id]
+	if dec != nil {
+		return dec
+	}
+	if dec = d.old[id]; dec == nil {
+		dec = d.fresh()
+	}
+	if len(d.young) >= maxDecoders {
+		d.old, d.young = d.young, make(map[trajectory.TraceID]*genai.Decoder, maxDecoders)
+	}
+	d.young[id] = dec
+	return dec
 }
 
 func (d *decoders) decodeLoose(res pcommon.Resource, scope pcommon.InstrumentationScope, span ptrace.Span) *trajectory.Span {

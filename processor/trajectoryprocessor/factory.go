@@ -56,9 +56,9 @@ func (i *instances) createTraces(_ context.Context, set processor.Settings, cfg 
 }
 
 func (i *instances) createLogs(_ context.Context, set processor.Settings, cfg component.Config, next consumer.Logs) (processor.Logs, error) {
-	_, leave, err := i.join(set, cfg.(*Config))
+	h, leave, err := i.join(set, cfg.(*Config))
 	if err != nil {
 		return nil, err
 	}
-	return &logsProcessor{leave: leave, next: next}, nil
+	return &logsProcessor{hub: h, leave: leave, next: next}, nil
 }

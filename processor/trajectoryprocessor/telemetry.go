@@ -40,6 +40,7 @@ func (h *hub) countTally(ctx context.Context, t buffer.Tally) {
 	for role, n := range t.Accepted {
 		add(ctx, h.tb.ProcessorTrajectorySpans, n, kinds[role])
 	}
+	add(ctx, h.tb.ProcessorTrajectoryRecords, t.Records)
 	add(ctx, h.tb.ProcessorTrajectorySpansDropped, t.Duplicate, withReason("duplicate"))
 	add(ctx, h.tb.ProcessorTrajectorySpansDropped, t.AfterTruncation, withReason("after_truncation"))
 	add(ctx, h.tb.ProcessorTrajectorySpansIncomplete, t.Stripped, withReason("too_large"))

@@ -35,6 +35,7 @@ type TelemetryBuilder struct {
 	ProcessorTrajectoryLost               metric.Int64Counter
 	ProcessorTrajectoryOpen               metric.Int64ObservableGauge
 	ProcessorTrajectoryPending            metric.Int64ObservableGauge
+	ProcessorTrajectoryRecords            metric.Int64Counter
 	ProcessorTrajectoryReopened           metric.Int64Counter
 	ProcessorTrajectoryRewardsNull        metric.Int64Counter
 	ProcessorTrajectorySpans              metric.Int64Counter
@@ -170,6 +171,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_processor_trajectory_pending",
 		metric.WithDescription("Bytes of finished trajectories that the next component has not taken yet. [Development]"),
 		metric.WithUnit("By"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorTrajectoryRecords, err = builder.meter.Int64Counter(
+		"otelcol_processor_trajectory_records",
+		metric.WithDescription("Log records taken into trajectories. [Development]"),
+		metric.WithUnit("{records}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorTrajectoryReopened, err = builder.meter.Int64Counter(

@@ -36,6 +36,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ProcessorTrajectoryDownstreamFailures.Add(context.Background(), 1)
 	tb.ProcessorTrajectoryForgotten.Add(context.Background(), 1)
 	tb.ProcessorTrajectoryLost.Add(context.Background(), 1)
+	tb.ProcessorTrajectoryRecords.Add(context.Background(), 1)
 	tb.ProcessorTrajectoryReopened.Add(context.Background(), 1)
 	tb.ProcessorTrajectoryRewardsNull.Add(context.Background(), 1)
 	tb.ProcessorTrajectorySpans.Add(context.Background(), 1)
@@ -64,6 +65,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorTrajectoryPending(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorTrajectoryRecords(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorTrajectoryReopened(t, testTel,

@@ -1,0 +1,76 @@
+package trajectoryprocessor
+
+import (
+	"context"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/tracegrad/tracegrad/internal/buffer"
+	"github.com/tracegrad/tracegrad/internal/genai"
+	"github.com/tracegrad/tracegrad/internal/trajectory"
+)
+
+// recorded says whether any log record of a request may be an agent's.
+func recorded(ld plog.Logs) bool {
+	for _, rl := range ld.ResourceLogs().All() {
+		for _, sl := range rl.ScopeLogs().All() {
+			for _, r := range sl.LogRecords().All() {
+				if genai.Recorded(r) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// takeRecords puts what log records say into the buffer: all of a request or,
+// with an error, nothing.
+func (a *assembler) takeRecords(ctx context.Context, ld plog.Logs) error {
+	now := time.Now().UnixNano()
+	a.mu.Lock()
+	if a.stopped {
+		a.mu.Unlock()
+		return nil // the traces that they belong to are handed out
+	}
+	var err error
+	items := a.decodeRecords(ld)
+	if len(items) > 0 {
+		if a.buf.Full() {
+			err = buffer.ErrFull
+		} else {
+			err = a.buf.Add(now, items)
+		}
+	}
+	tally := a.buf.Take()
+	a.mu.Unlock()
+	if err != nil {
+		return a.refused(ctx, len(items), err)
+	}
+	a.hub.countTally(ctx, tally)
+	return nil
+}
+
+// decodeRecords turns log records into items for the buffer. a.mu is held.
+func (a *assembler) decodeRecords(ld plog.Logs) []buffer.Item {
+	var items []buffer.Item
+	same := map[trajectory.SpanID]int{} // records of this request that say the same at the same time
+	for _, rl := range ld.ResourceLogs().All() {
+		for _, sl := range rl.ScopeLogs().All() {
+			for _, r := range sl.LogRecords().All() {
+				if !genai.Recorded(r) {
+					continue
+				}
+				id := genai.RecordID(r)
+				s := a.decoders.of(trajectory.TraceID(r.TraceID())).DecodeRecord(rl.Resource(), sl.Scope(), r, same[id])
+				same[id]++
+				if s == nil || s.TraceID == (trajectory.TraceID{}) {
+					continue
+				}
+				items = append(items, buffer.Item{Span: s})
+			}
+		}
+	}
+	return items
+}

@@ -31,7 +31,8 @@ var rooms = []room{
 	{folder: "internal/buffer", imports: []string{"internal/trajectory", "internal/pack"}, std: true},
 	{folder: "internal/dataset", imports: []string{"internal/trajectory"}},
 	{folder: "internal/bundle"},
-	{folder: "internal/otlp", pdata: true},
+	{folder: "internal/records"},
+	{folder: "internal/otlp", imports: []string{"internal/records"}, pdata: true},
 	{folder: "internal/localcollector"},
 	{folder: "internal/cmd", imports: []string{"internal/otlp", "internal/localcollector"}},
 	{folder: "internal/cmd/bench", imports: append([]string{"internal/otlp", "internal/localcollector"}, nouns...), pdata: true}, // makes its own load

@@ -32,12 +32,12 @@ func newReplay() *cobra.Command {
 		Short: "Send captures to a Collector",
 		Long: `Replay sends captures over OTLP/HTTP as if the agents ran now.
 
-A capture is a file of OTLP/JSON lines, plain or gzip: one export request of
-spans or log records a line, as the Collector's file exporter writes them. All
-times move by one step so that the capture ends now, and requests go out in
-order, each after the answer to the one before. A request that the endpoint is
-too busy for is sent again after a pause; a line that cannot be read is
-reported and skipped.`,
+A capture is a file of export requests of spans or log records, as the
+Collector's file exporter writes them: OTLP/JSON or protobuf, plain, gzip or
+zstd; the content says which. All times move by one step so that the capture
+ends now, and requests go out in order, each after the answer to the one before.
+A request that the endpoint is too busy for is sent again after a pause; a line
+that cannot be read is reported and skipped.`,
 		Example: `  tracegrad replay testdata/captures/openai__*.jsonl
   tracegrad replay --shuffle 1 --endpoint http://127.0.0.1:4318 capture.jsonl.gz`,
 		Args: cobra.MinimumNArgs(1),

@@ -48,7 +48,7 @@ func newWorld(r *rand.Rand) *world {
 	w := &world{r: r}
 	for i := range 2 + r.IntN(6) {
 		name := fmt.Sprintf("%c", 'A'+i)
-		switch r.IntN(4) {
+		switch r.IntN(5) {
 		case 0:
 			w.agent(name, "")
 		case 1:
@@ -58,9 +58,35 @@ func newWorld(r *rand.Rand) *world {
 			w.client(name, "session-"+name)
 		case 3:
 			w.client(name, "")
+		case 4:
+			from := len(w.items)
+			w.client(name, "")
+			w.log(w.items[from:])
 		}
 	}
 	return w
+}
+
+// log moves what the calls say into log records, one a message, all of a prompt
+// at one time.
+func (w *world) log(items []Item) {
+	for _, it := range items {
+		s := it.Span
+		if s.Call == nil {
+			continue
+		}
+		for _, m := range s.Call.Prompt {
+			w.record(s, s.Start).Call.Prompt = []*trajectory.Message{m}
+		}
+		w.record(s, s.End).Call.Reply = s.Call.Reply
+		s.Call = &trajectory.Call{}
+	}
+}
+
+func (w *world) record(of *trajectory.Span, at int64) *trajectory.Span {
+	r := w.span("", of.SpanID, trajectory.RoleModelSpan)
+	r.TraceID, r.Record, r.Call, r.Start, r.End = of.TraceID, trajectory.RecordMessage, &trajectory.Call{}, at, at
+	return r
 }
 
 func (w *world) span(trace string, parent trajectory.SpanID, role trajectory.Role) *trajectory.Span {

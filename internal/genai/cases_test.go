@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracegrad/tracegrad/internal/genai"
@@ -21,7 +22,8 @@ import (
 
 // TestCases decodes one span a case. A case is a txtar file: the comment says
 // what it is about, `span.json` holds {name, scope, attributes, events,
-// status, dropped}, `want` what the decoder read.
+// status, dropped}, `want` what the decoder read. A case of a log record has
+// `record.json` instead: {name, scope, attributes, body}.
 func TestCases(t *testing.T) {
 	files, err := filepath.Glob("testdata/cases/*.txtar")
 	require.NoError(t, err)
@@ -33,15 +35,15 @@ func TestCases(t *testing.T) {
 			require.NotEmpty(t, strings.TrimSpace(string(a.Comment)), "say what the case is about")
 			var in spanCase
 			require.NoError(t, json.Unmarshal(a.Files[0].Data, &in))
-			res, span := in.build(t)
-			got := dump(genai.NewDecoder(genai.Options{TaskKey: []string{"task"}, Attributes: []string{"region"}}).Decode(res, in.scope(), span))
+			d := genai.NewDecoder(genai.Options{TaskKey: []string{"task"}, Attributes: []string{"region"}})
+			marked, got := in.decode(t, d, a.Files[0].Name == "record.json")
 			if *update {
 				a.Files = []txtar.File{a.Files[0], {Name: "want", Data: []byte(got)}}
 				require.NoError(t, os.WriteFile(file, txtar.Format(a), 0o600))
 			}
 			require.Len(t, a.Files, 2)
 			assert.Equal(t, string(a.Files[1].Data), got)
-			assert.Equal(t, in.Marked == nil || *in.Marked, genai.Marked(in.scope(), span))
+			assert.Equal(t, in.Marked == nil || *in.Marked, marked)
 		})
 	}
 }
@@ -56,8 +58,36 @@ type spanCase struct {
 		Attributes map[string]any
 	}
 	Status  *string // error status with this message
+	Body    any
 	Dropped uint32
 	Marked  *bool
+}
+
+func (c *spanCase) decode(t *testing.T, d *genai.Decoder, record bool) (marked bool, got string) {
+	t.Helper()
+	if record {
+		res, r := c.record(t)
+		s := d.DecodeRecord(res, c.scope(), r, 0)
+		if s == nil {
+			return genai.Recorded(r), "nothing\n"
+		}
+		return genai.Recorded(r), dump(s)
+	}
+	res, span := c.build(t)
+	return genai.Marked(c.scope(), span), dump(d.Decode(res, c.scope(), span))
+}
+
+func (c *spanCase) record(t *testing.T) (pcommon.Resource, plog.LogRecord) {
+	t.Helper()
+	res, r := pcommon.NewResource(), plog.NewLogRecord()
+	require.NoError(t, res.Attributes().FromRaw(c.Resource))
+	require.NoError(t, r.Attributes().FromRaw(c.Attributes))
+	require.NoError(t, r.Body().FromRaw(c.Body))
+	r.SetEventName(c.Name)
+	r.SetTraceID(pcommon.TraceID{1})
+	r.SetSpanID(pcommon.SpanID{2})
+	r.SetTimestamp(5)
+	return res, r
 }
 
 func (c *spanCase) scope() pcommon.InstrumentationScope {
@@ -96,6 +126,10 @@ func dump(s *trajectory.Span) string {
 		}
 	}
 	line("role", [...]string{"other", "agent", "model", "tool"}[s.Role])
+	line("record", [...]string{"", "message", "details"}[s.Record])
+	if s.Order > 0 {
+		line("order", s.Order)
+	}
 	line("dialect", s.Dialect)
 	line("service", s.Service)
 	line("agent", s.Agent)

@@ -2,6 +2,7 @@ package genai
 
 import (
 	"hash/fnv"
+	"strconv"
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -83,8 +84,10 @@ func (d *Decoder) DecodeRecord(res pcommon.Resource, _ pcommon.InstrumentationSc
 		s.Start = int64(rec.ObservedTimestamp()) //nolint:gosec // as above
 	}
 	s.End = s.Start
-	if v, ok := rec.Attributes().Get("CHAT_MESSAGE_INDEX"); ok && v.Type() == pcommon.ValueTypeInt {
-		s.Order = int(v.Int()) + 1 // Semantic Kernel's own count
+	if v, ok := rec.Attributes().Get("CHAT_MESSAGE_INDEX"); ok {
+		if n, err := strconv.Atoi(v.AsString()); err == nil && n >= 0 && n < 1<<30 {
+			s.Order = n + 1 // Semantic Kernel's own count
+		}
 	}
 	d.identify(s, res.Attributes(), rec.Attributes())
 	if !read(d, e, s) {
@@ -96,8 +99,12 @@ func (d *Decoder) DecodeRecord(res pcommon.Resource, _ pcommon.InstrumentationSc
 
 // newRecord is a record that says nothing yet.
 func (d *Decoder) newRecord(e event) *trajectory.Span {
+	dialect := d.r.dialects()
+	if strings.HasPrefix(e.name, "gen_ai.") && (dialect == "" || dialect == unknownDialect) {
+		dialect = semconv.name
+	}
 	return &trajectory.Span{
-		Name: e.name, Record: trajectory.RecordMessage, Role: trajectory.RoleModelSpan, GenAI: true, Dialect: d.r.dialects(), Call: &trajectory.Call{},
+		Name: e.name, Record: trajectory.RecordMessage, Role: trajectory.RoleModelSpan, GenAI: true, Dialect: dialect, Call: &trajectory.Call{},
 	}
 }
 

@@ -304,6 +304,10 @@ func (r *reader) float(f field) (n float64, ok bool) {
 	return n, !math.IsNaN(n) && !math.IsInf(n, 0)
 }
 
+// unknownDialect is of spans that carry a GenAI marker and speak no dialect
+// that is known here.
+const unknownDialect = "unknown"
+
 // dialects names the conventions that the span speaks, comma separated.
 func (r *reader) dialects() string {
 	out := ""
@@ -317,7 +321,7 @@ func (r *reader) dialects() string {
 		out += dialects[d].name
 	}
 	if out == "" && r.marked {
-		return "unknown"
+		return unknownDialect
 	}
 	return out
 }

@@ -99,7 +99,7 @@ func (j *joiner) fold() {
 				continue
 			}
 			for _, m := range r.Call.Prompt {
-				if k := m.Key(); j.first[k] == 0 {
+				if k := identity(m); j.first[k] == 0 {
 					j.first[k] = i + 1
 				}
 			}
@@ -244,7 +244,7 @@ func (j *joiner) places(list []*Span, of func(*Call) []*Message) map[*Span]rank 
 	asked := map[string]rank{} // by id of the tool call
 	begin := len(j.first) + 1
 	for _, r := range list {
-		begin = min(begin, j.first[of(r.Call)[0].Key()])
+		begin = min(begin, j.first[identity(of(r.Call)[0])])
 		for _, m := range of(r.Call) {
 			for i := range m.ToolCalls {
 				asked[m.ToolCalls[i].ID] = rank{chain: r.Seq, nth: i + 1}
@@ -254,7 +254,7 @@ func (j *joiner) places(list []*Span, of func(*Call) []*Message) map[*Span]rank 
 	out := make(map[*Span]rank, len(list))
 	for _, r := range list {
 		m := of(r.Call)[0]
-		p := rank{first: j.first[m.Key()], chain: r.Seq}
+		p := rank{first: j.first[identity(m)], chain: r.Seq}
 		switch {
 		case m.Role == RoleSystem:
 			p.first, p.class = 0, 0

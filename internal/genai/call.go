@@ -45,9 +45,9 @@ func (d *Decoder) prompt(s *trajectory.Span, c *trajectory.Call) {
 	case r.has(fVercelPrompt):
 		c.Prompt, missing = d.history(r.text(fVercelPrompt))
 	case len(r.flat.input) > 0 || r.flat.cut:
-		var cut bool
-		if c.Prompt, cut = d.build(r.flat.input, false); cut || r.flat.cut {
-			c.Prompt, missing = nil, trajectory.ReasonTruncated
+		var all shown
+		if c.Prompt, all = d.build(r.flat.input, false); all != whole {
+			missing = trajectory.ReasonTruncated
 		}
 		if hidden(c.Prompt) {
 			c.Prompt, missing = nil, trajectory.ReasonRedacted
@@ -110,9 +110,9 @@ func (d *Decoder) reply(s *trajectory.Span, c *trajectory.Call) {
 	case r.has(fVercelText) || r.has(fVercelCalls) || r.has(fVercelObject) || r.has(fVercelReason):
 		c.Reply, missing = d.vercelReply()
 	case len(r.flat.output) > 0:
-		var cut bool
-		if c.Reply, cut = d.build(r.flat.output, true); cut || r.flat.cut {
-			c.Reply, missing = nil, trajectory.ReasonTruncated
+		var all shown
+		if c.Reply, all = d.build(r.flat.output, true); all != whole {
+			missing = trajectory.ReasonTruncated
 		}
 	case r.flat.choice != "":
 		c.Reply = d.says(trajectory.RoleAssistant, r.flat.choice)
@@ -120,8 +120,10 @@ func (d *Decoder) reply(s *trajectory.Span, c *trajectory.Call) {
 	if raw := r.text(fResponse); len(c.Reply) == 0 && missing == "" && raw != "" {
 		c.Reply, missing = d.response(raw, c)
 	}
-	if raw := r.text(fValueOut); len(c.Reply) == 0 && missing == "" && strings.HasPrefix(raw, "{") {
-		c.Reply, _ = d.response(raw, c)
+	if raw := r.text(fValueOut); len(c.Reply) == 0 && missing != trajectory.ReasonRedacted && strings.HasPrefix(raw, "{") {
+		if c.Reply, _ = d.response(raw, c); len(c.Reply) > 0 {
+			missing = ""
+		}
 	}
 	c.Reply = d.spokenBy(c.Reply, trajectory.RoleAssistant)
 	if hidden(c.Reply) {
@@ -363,7 +365,7 @@ func (d *Decoder) spoken(r *reader) (in, out string) {
 // plain texts are what a person wrote or reads; serialized state is not.
 func plain(s string) bool {
 	t := strings.TrimSpace(s)
-	return t != "" && t[0] != '{' && t[0] != '[' && !redacted(t)
+	return t != "" && t[0] != '{' && t[0] != '[' && !redacted(t) && !pyObject(t)
 }
 
 func lastText(ms []*trajectory.Message, role string) string {

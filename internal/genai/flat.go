@@ -185,18 +185,31 @@ func (f *flat) content(m *flatMessage, k string, v pcommon.Value) bool {
 	return true
 }
 
+// shown says how much of flattened messages is there.
+type shown uint8
+
+const (
+	whole   shown = iota
+	partial       // a part of a message is not shown, though nothing was dropped: its kind is one that the instrumentation does not know
+	broken        // an index is missing
+)
+
 // build turns the collected messages into messages, of a reply only those that
-// say something. truncated is true where an index is missing.
-func (d *Decoder) build(list []flatMessage, reply bool) (out []*trajectory.Message, truncated bool) {
+// say something. It returns nothing of broken ones.
+func (d *Decoder) build(list []flatMessage, reply bool) (out []*trajectory.Message, all shown) {
+	if d.r.flat.cut {
+		return nil, broken
+	}
 	out = make([]*trajectory.Message, 0, len(list))
 	for i := range list {
 		if !list[i].set {
-			truncated = true
-			continue
+			return nil, broken
 		}
 		var m trajectory.Message
-		cut := list[i].build(&m)
-		truncated = truncated || cut
+		all = max(all, list[i].build(&m))
+		if all == broken || all == partial && d.r.dropped {
+			return nil, broken
+		}
 		if m.Role == trajectory.RoleTool {
 			m.Text = d.memo.results.add(m.ToolCallID, m.Text)
 		}
@@ -205,12 +218,12 @@ func (d *Decoder) build(list []flatMessage, reply bool) (out []*trajectory.Messa
 		}
 	}
 	if len(out) == 0 && !reply {
-		return nil, truncated
+		return nil, all
 	}
-	return out, truncated
+	return out, all
 }
 
-func (f *flatMessage) build(m *trajectory.Message) (truncated bool) {
+func (f *flatMessage) build(m *trajectory.Message) (all shown) {
 	*m = trajectory.Message{Role: normalRole(f.role), Text: f.content, ToolCallID: f.callID, Name: f.name}
 	var text, reasoning []string
 	var parts []part
@@ -218,7 +231,7 @@ func (f *flatMessage) build(m *trajectory.Message) (truncated bool) {
 		c := &f.contents[i]
 		switch {
 		case !c.set:
-			truncated = true
+			all = partial
 		case c.call.set:
 			if len(f.calls) == 0 { // else they are listed a second time
 				m.ToolCalls = append(m.ToolCalls, c.call.build())
@@ -238,12 +251,11 @@ func (f *flatMessage) build(m *trajectory.Message) (truncated bool) {
 	m.Parts = partsJSON(parts)
 	for i := range f.calls {
 		if !f.calls[i].set {
-			truncated = true
-			continue
+			return broken
 		}
 		m.ToolCalls = append(m.ToolCalls, f.calls[i].build())
 	}
-	return truncated
+	return all
 }
 
 func (c *flatCall) build() trajectory.ToolCall {

@@ -74,6 +74,7 @@ func (d *Decoder) Decode(res pcommon.Resource, scope pcommon.InstrumentationScop
 		r.marked = true
 	}
 	r.flat.room = span.Attributes().Len() + 64
+	r.dropped = span.DroppedAttributesCount() > 0
 	for k, v := range span.Attributes().All() {
 		r.take(k, v)
 	}

@@ -16,8 +16,7 @@ import (
 func (d *Decoder) message(c *scanner) []*trajectory.Message {
 	dr := d.draft()
 	if c.peek() != '{' {
-		c.value()
-		return dr.done()
+		return d.plain(dr, c.value())
 	}
 	o, list := d.r.members[:0], false
 	for more := c.enter('{'); more; more = c.next('}') {
@@ -36,6 +35,18 @@ func (d *Decoder) message(c *scanner) []*trajectory.Message {
 		return nil
 	}
 	return d.finish(dr, o, list)
+}
+
+// plain reads a message that is a text; who says it is not shown. The repr of
+// a message object is no text that a model sees.
+func (d *Decoder) plain(dr *draft, v token) []*trajectory.Message {
+	if v.isText() && !pyObject(v.view()) {
+		dr.addText(dr.text(v))
+	}
+	if len(dr.texts) == 0 {
+		return nil
+	}
+	return dr.done()
 }
 
 // finish finishes a message whose members are known. list says that its parts

@@ -173,9 +173,31 @@ func (d *draft) addResult(id, name, result token) {
 	call := d.text(id)
 	text := d.memo.results.find(call, result)
 	if text == "" {
-		text = d.memo.results.add(call, d.value(result))
+		text = d.memo.results.add(call, d.contents(result))
 	}
 	d.add(call, name, text)
+}
+
+// contents is what a tool returned: a value, or content as messages have it,
+// [{"type": "text", "text": …}], of which the model reads the text.
+func (d *draft) contents(v token) string {
+	if c := (scanner{s: v.raw}); c.peek() != '[' || !textParts(v.raw) {
+		return d.value(v)
+	}
+	return d.blocks(v)
+}
+
+// textParts says whether a JSON array is content that is text alone.
+func textParts(raw string) bool {
+	c, n := scanner{s: raw}, 0
+	for more := c.enter('['); more; more = c.next(']') {
+		p := c.value()
+		if p.member("type").view() != "text" || !p.member("text").isText() {
+			return false
+		}
+		n++
+	}
+	return n > 0 && !c.bad
 }
 
 func (d *draft) add(call string, name token, text string) {

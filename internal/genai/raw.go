@@ -19,7 +19,8 @@ func (d *Decoder) request(raw string, c *trajectory.Call) ([]*trajectory.Message
 	case raw == "" || raw == "null":
 		return nil, ""
 	case raw[0] == '[':
-		return d.history(opened(raw))
+		ms, missing := d.history(opened(raw))
+		return d.spokenBy(ms, trajectory.RoleUser), missing
 	case raw[0] != '{':
 		if redacted(raw) {
 			return nil, trajectory.ReasonRedacted
@@ -45,7 +46,8 @@ func (d *Decoder) request(raw string, c *trajectory.Call) ([]*trajectory.Message
 func (d *Decoder) several(v token, role string) ([]*trajectory.Message, trajectory.Reason) {
 	switch {
 	case strings.HasPrefix(v.raw, "["):
-		return d.history(opened(v.raw))
+		ms, missing := d.history(opened(v.raw))
+		return d.spokenBy(ms, role), missing
 	case v.isObject():
 		ms := d.message(&scanner{s: v.raw})
 		return d.spokenBy(ms, role), ""
@@ -180,6 +182,9 @@ func (d *Decoder) about(o members, c *trajectory.Call) {
 			reason = firstOf(o.get("choices")).get("finish_reason")
 		}
 		c.FinishReason = d.memo.name(reason.asText())
+	}
+	if raw := o.get("raw"); raw.isObject() { // the provider's response inside a framework's
+		d.about(parse(raw.raw), c)
 	}
 }
 

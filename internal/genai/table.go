@@ -94,7 +94,7 @@ type dialect struct {
 
 // dialects in order of preference: of two names that fill one field, the one
 // of the earlier dialect wins; within a dialect the earlier row wins.
-var dialects = []dialect{semconv, openInference, vercel}
+var dialects = []dialect{semconv, openInference, vercel, anthropic, smolagents, dspy}
 
 type entry struct {
 	field   field
@@ -136,6 +136,8 @@ type reader struct {
 	spoken uint64            // bits: dialects that were proven
 	flat   flat              // flattened message attributes
 	marked bool
+	// dropped says that the SDK dropped attributes of the span.
+	dropped bool
 
 	scan           scanner // of the messages that are being read
 	draft          draft   // the one that is being read

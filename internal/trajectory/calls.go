@@ -66,21 +66,26 @@ func (t *tree) unwrap(outer int, inner []int) bool {
 		t.spans[last] = merged(t.spans[last], o)
 		return true
 	}
-	return replyShown(o.Call, inner, t.spans)
+	return t.replyShown(outer, inner)
 }
 
-// replyShown says whether the wrapper's reply is the reply of a call inside.
-func replyShown(o *Call, inner []int, spans []*Span) bool {
-	text, calls := flatten(o.Reply)
+// replyShown says whether the wrapper's reply is the reply of a call inside,
+// and merges it into that call where there is no other.
+func (t *tree) replyShown(outer int, inner []int) bool {
+	o, match, many := t.spans[outer], -1, false
+	text, calls := flatten(o.Call.Reply)
 	for _, i := range inner {
-		if c := spans[i].Call; c != nil {
+		if c := t.spans[i].Call; c != nil {
 			itext, icalls := flatten(c.Reply)
 			if itext == text && len(icalls) == len(calls) {
-				return true
+				match, many = i, match >= 0
 			}
 		}
 	}
-	return false
+	if match >= 0 && !many {
+		t.spans[match] = merged(t.spans[match], o)
+	}
+	return match >= 0
 }
 
 func emptyCall(c *Call) bool { return c == nil || len(c.Prompt) == 0 && len(c.Reply) == 0 }

@@ -34,37 +34,70 @@ func parseJSON(s string) *parsedJSON {
 	return p
 }
 
-// holds says whether p is the value q or has it inside: frameworks wrap the
-// arguments that the model wrote ({"kwargs": {…}}). An empty object inside
-// proves nothing. Texts that are not JSON are compared as they are.
-func (p *parsedJSON) holds(q *parsedJSON) bool {
+// fit says how well the arguments that a tool run shows are those that the
+// model wrote: the same, or they with something around ({"kwargs": {…}}); else
+// they and members that the framework added, such as its context, the fewer the
+// better.
+type fit int
+
+const (
+	fitNo   fit = 0
+	fitNone fit = 1 // none are shown
+	fitSame fit = 1 << 20
+)
+
+// fits compares what a tool run shows with what the model wrote. An empty object
+// inside another proves nothing. Texts that are not JSON are compared as they
+// are.
+func (p *parsedJSON) fits(q *parsedJSON) fit {
 	if p.text == q.text {
-		return true
+		return fitSame
 	}
 	if !p.valid || !q.valid {
-		return strings.TrimSpace(p.text) == strings.TrimSpace(q.text)
+		if strings.TrimSpace(p.text) == strings.TrimSpace(q.text) {
+			return fitSame
+		}
+		return fitNo
 	}
 	if o, ok := q.value.(map[string]any); ok && len(o) == 0 {
-		return reflect.DeepEqual(p.value, q.value)
+		if reflect.DeepEqual(p.value, q.value) {
+			return fitSame
+		}
+		return fitNo
 	}
-	return holds(p.value, q.value, 4)
+	return fits(p.value, q.value, 4)
 }
 
-// holdsJSON is the same for texts.
-func holdsJSON(a, b string) bool { return a == b || parseJSON(a).holds(parseJSON(b)) }
+// fitsJSON is the same for texts.
+func fitsJSON(a, b string) bool { return a == b || parseJSON(a).fits(parseJSON(b)) != fitNo }
 
-func holds(x, y any, depth int) bool {
+func fits(x, y any, depth int) (best fit) {
 	if reflect.DeepEqual(x, y) {
-		return true
+		return fitSame
 	}
-	if o, ok := x.(map[string]any); ok && depth > 0 {
-		for _, v := range o {
-			if holds(v, y, depth-1) {
-				return true
-			}
+	o, ok := x.(map[string]any)
+	if !ok || depth == 0 {
+		return fitNo
+	}
+	if more, ok := y.(map[string]any); ok && includes(o, more) {
+		best = max(fitSame-fit(len(o)-len(more)), fitNone+1)
+	}
+	for _, v := range o {
+		if f := fits(v, y, depth-1); f > best {
+			best = f
 		}
 	}
-	return false
+	return best
+}
+
+// includes says whether all members of y are members of x.
+func includes(x, y map[string]any) bool {
+	for k, v := range y {
+		if have, ok := x[k]; !ok || !reflect.DeepEqual(have, v) {
+			return false
+		}
+	}
+	return true
 }
 
 // values counts the JSON values that s is made of; -1 when it is not JSON.

@@ -1,6 +1,7 @@
 package trajectory
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 )
@@ -95,12 +96,46 @@ func (b *builder) output(root *Span, nodes []*node) string {
 	if strings.TrimSpace(rest) == "" && said != "" {
 		return said // the framework returned all that the model said, joined
 	}
-	if open || answer == "" {
+	if open || answer == "" || takenFrom(answer, said) {
 		// The last thing that the model did was to ask for a tool: only the
-		// root can tell what the caller got back.
+		// root can tell what the caller got back. Or the caller got what stands
+		// inside the last reply, between marks or as fields.
 		return said
 	}
 	return answer
+}
+
+// takenFrom says whether what a caller got was taken out of a reply: a text in
+// the middle of it, or an object all of whose texts are in it. What a reply
+// begins with may be the reply, cut.
+func takenFrom(reply, said string) bool {
+	if said == "" || reply == said {
+		return false
+	}
+	shown := append(texts(reply), reply)
+	if fields := texts(said); len(fields) > 0 {
+		return !slices.ContainsFunc(fields, func(f string) bool {
+			return !slices.ContainsFunc(shown, func(s string) bool { return strings.Contains(s, f) })
+		})
+	}
+	return slices.ContainsFunc(shown, func(s string) bool { return strings.TrimSpace(s) == said || strings.Index(s, said) > 0 })
+}
+
+// texts are the texts that an object has as members; none for other values.
+func texts(object string) (out []string) {
+	if !strings.HasPrefix(object, "{") {
+		return nil
+	}
+	var fields map[string]any
+	if json.Unmarshal([]byte(object), &fields) != nil {
+		return nil
+	}
+	for _, v := range fields {
+		if s, ok := v.(string); ok && s != "" {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // judged says whether a call is below a span that judges the agent.

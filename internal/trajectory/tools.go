@@ -108,7 +108,7 @@ func (r *node) adopt(c *ToolCall, result *Message) {
 	if r.tool.CallID == "" {
 		r.tool.CallID = c.ID
 	}
-	if c.Arguments != "" && (r.tool.Arguments == "" || hands(c.Name) || holdsJSON(r.tool.Arguments, c.Arguments)) {
+	if c.Arguments != "" && (r.tool.Arguments == "" || hands(c.Name) || fitsJSON(r.tool.Arguments, c.Arguments)) {
 		r.tool.Arguments = c.Arguments
 	}
 	if r.tool.Name == "" || c.Name != "" && sameName(r.tool.Name, c.Name) {
@@ -184,13 +184,13 @@ func shownResults(n *node, calls []ToolCall) []*Message {
 // span shows no arguments; the earliest that started after the call.
 func (b *builder) search(n *node, c *ToolCall) *node {
 	var best *node
-	bestExact := false
+	bestFit := fitNo
 	var wanted *parsedJSON
 	for _, t := range b.tools {
 		if t.claimed || t.span == nil || t.start < n.start || !sameName(t.tool.Name, c.Name) {
 			continue
 		}
-		if bestExact && best.scope == n.scope && t.start >= best.start {
+		if bestFit == fitSame && best.scope == n.scope && t.start >= best.start {
 			break // runs are in order: nothing closer follows
 		}
 		if t.tool.CallID != "" && c.ID != "" && t.tool.CallID == c.ID {
@@ -199,12 +199,15 @@ func (b *builder) search(n *node, c *ToolCall) *node {
 		if wanted == nil {
 			wanted = parseJSON(c.Arguments)
 		}
-		exact := t.tool.Arguments != "" && (t.tool.Arguments == c.Arguments || t.arguments().holds(wanted))
-		if !exact && t.tool.Arguments != "" && !hands(c.Name) {
-			continue
+		f := fitNone
+		if t.tool.Arguments != "" {
+			f = t.arguments().fits(wanted)
 		}
-		if best == nil || exact && !bestExact || exact == bestExact && closer(n, t, best) {
-			best, bestExact = t, exact
+		if f == fitNo && hands(c.Name) {
+			f = fitNone
+		}
+		if f > bestFit || f == bestFit && f != fitNo && closer(n, t, best) {
+			best, bestFit = t, f
 		}
 	}
 	return best

@@ -1,0 +1,73 @@
+package trajectory
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// Frameworks hand more to a tool than the model wrote: their own context.
+func TestToolRunWithTheFrameworksArguments(t *testing.T) {
+	hi := user("Refund it.")
+	ask := says("", call("c1", "handoff", `{"to":"refunds"}`), call("c2", "handoff", `{"to":"refunds","why":"broken"}`))
+	tr := Assemble([]*Span{
+		agent(1, 0, 0, 100, "triage"),
+		model(2, 1, 0, 10, prompt(hi), ask),
+		toolSpan(3, 1, 11, 20, ToolRun{Name: "handoff", Arguments: `{"kwargs":{"to":"refunds","why":"broken","ctx":"<Context>"}}`, Result: ptr("on it")}),
+		toolSpan(4, 1, 12, 20, ToolRun{Name: "handoff", Arguments: `{"kwargs":{"to":"refunds","ctx":"<Context>"}}`, Result: ptr("on it")}),
+		model(5, 1, 30, 40, prompt(hi, ask, result("c1", "on it"), result("c2", "on it")), says("Done.")),
+	}, Options{})
+	require.Equal(t, []string{"m0", "handoff", "handoff", "m0"}, kinds(tr))
+	for _, s := range tr.Steps[1:3] {
+		assert.NotContains(t, s.Tool.Arguments, "ctx", "arguments are the model's")
+		assert.NotEmpty(t, s.SpanID, "the run and its result are one step")
+	}
+}
+
+// The same arguments are a better fit than the same and more.
+func TestToolRunPrefersTheSameArguments(t *testing.T) {
+	hi := user("Weather?")
+	ask := says("", call("", "get", `{"city":"Oslo"}`), call("", "get", `{"city":"Oslo","days":2}`))
+	tr := Assemble([]*Span{
+		model(2, 0, 0, 10, prompt(hi), ask),
+		toolSpan(3, 0, 11, 20, ToolRun{Name: "get", Arguments: `{"city":"Oslo","days":2}`, Result: ptr("two days")}),
+		toolSpan(4, 0, 12, 20, ToolRun{Name: "get", Arguments: `{"city":"Oslo"}`, Result: ptr("today")}),
+	}, Options{})
+	got := map[string]string{}
+	for _, s := range tr.Steps[1:] {
+		got[s.Tool.Arguments] = *s.Tool.Result
+		assert.NotNil(t, s.Parent)
+	}
+	assert.Equal(t, map[string]string{`{"city":"Oslo"}`: "today", `{"city":"Oslo","days":2}`: "two days"}, got)
+}
+
+// The caller gets what the framework took out of the last reply.
+func TestOutputTakenFromTheReply(t *testing.T) {
+	marked := "[[ ## reasoning ## ]]\nIt is cold.\n\n[[ ## answer ## ]]\nA coat.\n\n[[ ## completed ## ]]"
+	for name, c := range map[string]struct{ said, reply, want string }{
+		"between marks":           {"A coat.", marked, "A coat."},
+		"a field of JSON":         {"A coat.\nGloves.", `{"reasoning": "cold", "answer": "A coat.\nGloves."}`, "A coat.\nGloves."},
+		"fields of marks":         {`{"answer": "A coat.", "reason": "It is cold."}`, marked, `{"answer": "A coat.", "reason": "It is cold."}`},
+		"other fields":            {`{"answer": "A boat."}`, marked, marked},
+		"the beginning, cut":      {"A coat and", "A coat and gloves.", "A coat and gloves."},
+		"something else entirely": {"done", "A coat.", "A coat."},
+		"nothing":                 {"", "A coat.", "A coat."},
+	} {
+		root := agent(1, 0, 0, 100, "a")
+		root.Out = c.said
+		tr := Assemble([]*Span{root, model(2, 1, 1, 10, prompt(user("Hi")), says(c.reply))}, Options{})
+		assert.Equal(t, c.want, tr.Output, name)
+	}
+}
+
+// What only the wrapper knows is merged where its reply is one call's inside,
+// even if it shows the prompt in a form that is not read.
+func TestWrapperWithoutPrompt(t *testing.T) {
+	outer := model(2, 1, 0, 20, nil, says("", call("c1", "get", "{}")))
+	outer.Call.ResponseID = "r1"
+	inner := model(3, 2, 1, 19, prompt(user("Hi")), says("", call("c1", "get", "{}")))
+	tr := Assemble([]*Span{agent(1, 0, 0, 30, "a"), outer, inner}, Options{})
+	require.Len(t, tr.Steps, 1)
+	assert.Equal(t, "r1", tr.Steps[0].Model.ResponseID)
+}

@@ -112,8 +112,8 @@ func takenFrom(reply, said string) bool {
 	if said == "" || reply == said {
 		return false
 	}
-	shown := append(texts(reply), reply)
-	if fields := texts(said); len(fields) > 0 {
+	shown := append(textsOf(reply), reply)
+	if fields := textsOf(said); len(fields) > 0 {
 		return !slices.ContainsFunc(fields, func(f string) bool {
 			return !slices.ContainsFunc(shown, func(s string) bool { return strings.Contains(s, f) })
 		})
@@ -121,8 +121,8 @@ func takenFrom(reply, said string) bool {
 	return slices.ContainsFunc(shown, func(s string) bool { return strings.TrimSpace(s) == said || strings.Index(s, said) > 0 })
 }
 
-// texts are the texts that an object has as members; none for other values.
-func texts(object string) (out []string) {
+// textsOf are the texts that an object has as members; none for other values.
+func textsOf(object string) (out []string) {
 	if !strings.HasPrefix(object, "{") {
 		return nil
 	}

@@ -70,7 +70,7 @@ type Buffer struct {
 	now      int64
 	seq      uint64
 	flushing bool // nothing is kept any more
-	rested   []trajectory.TraceID
+	rested   []Whole
 
 	round    uint64 // of Buffer.fresh
 	compared int64  // messages of calls; tests hold it against the number of calls

@@ -13,18 +13,19 @@ const foldedCost = 24
 // is in the processor's caches anyway. If one comes it stays as it is.
 func (b *Buffer) foldWhole(t *trace) {
 	if t.whole && !t.straggled && !t.unit.fragments() {
-		if b.fold(t); !t.folded.None() {
-			b.rested = append(b.rested, t.id)
+		spans := t.spans
+		if b.fold(t); t.folded.None() {
+			return
 		}
+		w := Whole{Trace: t.id}
+		if t.unit.key == "" && t.part == nil && t.continues == "" && !t.records && !t.ambiguous {
+			t.spanCount, t.print = len(spans), fingerprint(spans)
+			w.Spans, w.Options = spans, trajectory.Options{
+				ID: trajectory.IDOf(t.id.String()), CloseReason: trajectory.CloseComplete, FirstSeenAt: t.firstSeen / 1000,
+			}
+		}
+		b.rested = append(b.rested, w)
 	}
-}
-
-// Rested returns the traces that became whole since it was last called: most
-// likely no more of their spans come.
-func (b *Buffer) Rested() []trajectory.TraceID {
-	ids := b.rested
-	b.rested = b.rested[:0]
-	return ids
 }
 
 // fold makes a trace small: it waits, or was handed out. Few come back from
@@ -44,6 +45,7 @@ func (b *Buffer) unfold(t *trace) {
 	if t.folded.None() {
 		return
 	}
+	b.unprepare(t)
 	t.spans, t.straggled = t.folded.Unpack(), true
 	t.folded = pack.Spans{}
 	b.grow(t, t.unfolded-t.bytes)

@@ -17,6 +17,9 @@ type Closed struct {
 	// must not be changed.
 	Spans []*trajectory.Span
 
+	// Prepared is what Prepare left for the trajectory: then Spans is nil.
+	Prepared any
+
 	// Fresh holds the items that came with Raw and were not handed out before.
 	Fresh []Item
 }
@@ -40,12 +43,19 @@ type part struct {
 	was    *emitted // nil = never handed out
 	id     string
 	named  trajectory.TraceID
+
+	prepared any // then spans is nil
+	count    int // of spans
+	print    uint64
 }
 
 // handOut makes a unit's trajectories ready: those that are new or changed
 // since the unit was handed out last.
 func (b *Buffer) handOut(u *unit, reason trajectory.CloseReason) {
-	parts := b.parts(u)
+	parts, ok := u.preparedPart(reason)
+	if !ok {
+		parts = b.parts(u)
+	}
 	claimed := map[*emitted]bool{}
 	taken := map[string]bool{} // ids that must not be given anew
 	for _, t := range u.traces {
@@ -79,7 +89,7 @@ func (b *Buffer) parts(u *unit) []part {
 		if len(g) == 0 {
 			continue
 		}
-		p := part{spans: g}
+		p := part{spans: g, count: len(g), print: fingerprint(g)}
 		slices.SortStableFunc(g, func(x, y *trajectory.Span) int {
 			return cmp.Or(cmp.Compare(x.Start, y.Start), slices.Compare(x.SpanID[:], y.SpanID[:]))
 		})
@@ -231,7 +241,7 @@ func (b *Buffer) handOutPart(u *unit, p *part, reason trajectory.CloseReason) {
 		}
 	}
 	e.unit = u
-	c := Closed{Spans: p.spans}
+	c := Closed{Spans: p.spans, Prepared: p.prepared}
 	ambiguous := false
 	for _, t := range p.traces {
 		t.part = e
@@ -241,12 +251,13 @@ func (b *Buffer) handOutPart(u *unit, p *part, reason trajectory.CloseReason) {
 		}
 		c.Fresh = append(c.Fresh, t.fresh...)
 		t.fresh = nil
+		b.unprepare(t)
 	}
-	sum := fingerprint(p.spans)
-	if p.was != nil && e.sum == sum && e.spans == len(p.spans) && (!e.early || early(reason)) {
+	sum := p.print
+	if p.was != nil && e.sum == sum && e.spans == p.count && (!e.early || early(reason)) {
 		return
 	}
-	e.sum, e.spans, e.early = sum, len(p.spans), early(reason)
+	e.sum, e.spans, e.early = sum, p.count, early(reason)
 	c.Options = trajectory.Options{
 		ID: e.id, Revision: b.revise(e, p.rooted()), CloseReason: reason,
 		Continues: p.traces[0].continues, FirstSeenAt: e.firstSeen / 1000,

@@ -141,7 +141,7 @@ func (w *world) client(name, conversation string) {
 
 // deliver sends the world's spans, with r in any order, split and repeated,
 // and returns all that comes out.
-func deliver(t *testing.T, b *Buffer, w *world, r *rand.Rand, gap time.Duration) []Closed {
+func deliver(t *testing.T, b *Buffer, w *world, r *rand.Rand, gap time.Duration) (out []Closed) {
 	t.Helper()
 	items := make([]Item, 0, len(w.items))
 	for _, it := range w.items {
@@ -155,7 +155,15 @@ func deliver(t *testing.T, b *Buffer, w *world, r *rand.Rand, gap time.Duration)
 		}
 		r.Shuffle(len(items), func(i, j int) { items[i], items[j] = items[j], items[i] })
 	}
-	var out []Closed
+	var prepare []Whole
+	defer func() {
+		for i := range out {
+			if made, ok := out[i].Prepared.([]*trajectory.Span); ok {
+				require.Empty(t, out[i].Spans)
+				out[i].Spans = made
+			}
+		}
+	}()
 	now := int64(time.Hour)
 	for len(items) > 0 {
 		n := len(items)
@@ -164,6 +172,16 @@ func deliver(t *testing.T, b *Buffer, w *world, r *rand.Rand, gap time.Duration)
 		}
 		require.NoError(t, b.Add(now, items[:n]))
 		checkBooks(t, b)
+		for _, w := range b.Rested() {
+			if w.Spans != nil && (r == nil || r.IntN(4) > 0) {
+				prepare = append(prepare, w)
+			}
+		}
+		for len(prepare) > 0 && (r == nil || r.IntN(3) > 0) { // sometimes late
+			b.Prepare(prepare[0], prepare[0].Spans, 100)
+			prepare = prepare[1:]
+			checkBooks(t, b)
+		}
 		items = items[n:]
 		if gap > 0 {
 			now += r.Int64N(int64(2 * gap))

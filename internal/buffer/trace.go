@@ -57,7 +57,13 @@ type trace struct {
 
 	fragment          // its place in the message history
 	part     *emitted // the trajectory that it was last handed out in
-	revision int64    // the last of all trajectories that are named after it
+
+	prepared     any // by Prepare; nil = nothing
+	preparedSize int64
+	spanCount    int    // of what is prepared
+	print        uint64 // as well: fingerprint
+
+	revision int64 // the last of all trajectories that are named after it
 }
 
 // indexCost is what a fragment holds for its place in the history.

@@ -190,6 +190,7 @@ func (b *Buffer) truncate(u *unit) {
 // empty drops what a trace of a truncated unit holds, but for its name.
 func (b *Buffer) empty(t *trace) {
 	b.unlink(t)
+	b.unprepare(t)
 	b.grow(t, traceCost-t.bytes)
 	t.spans, t.folded, t.fresh, t.unended, t.known, t.missing, t.call = nil, pack.Spans{}, nil, nil, idSet{}, idSet{}, nil
 }

@@ -35,6 +35,13 @@ func AppendEncode(dst []byte, t *Trajectory) []byte {
 	return b
 }
 
+// MaxEncodedRevision is the most bytes that AppendRevision adds.
+const MaxEncodedRevision = 12
+
+// AppendRevision adds a revision to the encoding of a trajectory that was
+// encoded without one.
+func AppendRevision(dst []byte, revision int64) []byte { return putInt(dst, 3, revision) }
+
 func putHead(b []byte, t *Trajectory) []byte {
 	b = putString(b, 2, t.ID)
 	b = putInt(b, 3, t.Revision)

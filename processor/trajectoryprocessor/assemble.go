@@ -18,32 +18,43 @@ func (a *assembler) assemble(ctx context.Context, closed []buffer.Closed, now ti
 	w := newWriter(nil)
 	for i := range closed {
 		c := &closed[i]
-		t := a.trajectory(c, now)
+		if p, ok := c.Prepared.(*prepared); ok {
+			a.hub.countTrajectory(ctx, &p.head)
+			w.prepared(p, c.Revision)
+			w = a.pushFull(w)
+			continue
+		}
+		t := a.trajectory(c.Spans, c.Options, now.UnixMicro())
 		a.hub.countTrajectory(ctx, t)
 		if a.hub.cfg.Emit == emitSpans {
 			w.spans(c, t)
 		} else {
 			w.trajectory(t)
 		}
-		if w.bytes >= batchBytes {
-			a.out.push(w.batch)
-			w = newWriter(w.scratch)
-		}
+		w = a.pushFull(w)
 	}
 	if w.trajectories > 0 {
 		a.out.push(w.batch)
 	}
 }
 
-// trajectory assembles and scores.
-func (a *assembler) trajectory(c *buffer.Closed, now time.Time) *trajectory.Trajectory {
-	opt := c.Options
+// pushFull puts a batch that is full into the outbox and begins the next.
+func (a *assembler) pushFull(w *writer) *writer {
+	if w.bytes < batchBytes {
+		return w
+	}
+	a.out.push(w.batch)
+	return newWriter(w.scratch)
+}
+
+// trajectory assembles and scores at a time in µs.
+func (a *assembler) trajectory(spans []*trajectory.Span, opt trajectory.Options, now int64) *trajectory.Trajectory {
 	opt.Writer = a.hub.writer
-	t := trajectory.Assemble(c.Spans, opt)
+	t := trajectory.Assemble(spans, opt)
 	if a.hub.engine == nil {
 		return t
 	}
-	t.Rewards = a.hub.engine.Score(t, t.Facts, now.UnixMicro())
+	t.Rewards = a.hub.engine.Score(t, t.Facts, now)
 	for _, r := range t.Rewards {
 		// A rule that waits for facts is judged when it is trained on.
 		if !r.Provisional && a.hub.engine.Masks(r) {

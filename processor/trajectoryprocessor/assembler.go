@@ -35,6 +35,8 @@ type assembler struct {
 	out    outbox
 	report func(*componentstatus.Event)
 
+	scratch sync.Pool // *[]byte, for encoding
+
 	mu       sync.Mutex // guards what follows
 	buf      *buffer.Buffer
 	decoders decoders
@@ -47,6 +49,8 @@ func newAssembler(h *hub, next consumer.Traces) *assembler {
 		hub:    h,
 		out:    outbox{next: next},
 		report: func(*componentstatus.Event) {},
+
+		scratch: sync.Pool{New: func() any { return new([]byte) }},
 		buf: buffer.New(buffer.Config{
 			RootGrace: cfg.RootGrace, Idle: cfg.Idle, MaxAge: cfg.MaxAge, LateWindow: cfg.LateWindow,
 			MaxTrajectoryBytes: int64(cfg.MaxTrajectoryMiB) * mib,
@@ -72,11 +76,12 @@ func (a *assembler) take(ctx context.Context, td ptrace.Traces) (rest ptrace.Tra
 	if s.held > 0 {
 		err = a.add(now, td, s)
 	}
-	tally := a.buf.Take()
+	tally, whole := a.buf.Take(), a.rested()
 	a.mu.Unlock()
 	if err != nil {
 		return td, false, a.refused(ctx, s.held, err)
 	}
+	a.prepare(whole, now)
 	a.hub.countTally(ctx, tally)
 	a.hub.countIncomplete(ctx, s.incomplete)
 	switch {
@@ -93,11 +98,20 @@ func (a *assembler) add(now int64, td ptrace.Traces, s *sorted) error {
 	if a.buf.Full() {
 		return buffer.ErrFull
 	}
-	err := a.buf.Add(now, a.decode(td, s))
-	for _, id := range a.buf.Rested() {
-		a.decoders.drop(id)
+	return a.buf.Add(now, a.decode(td, s))
+}
+
+// rested drops the decoders of traces that became whole, and returns the traces
+// of which trajectories can be made. a.mu is held.
+func (a *assembler) rested() []buffer.Whole {
+	var whole []buffer.Whole
+	for _, w := range a.buf.Rested() {
+		a.decoders.drop(w.Trace)
+		if w.Spans != nil && a.hub.cfg.Emit == emitTrajectories {
+			whole = append(whole, w)
+		}
 	}
-	return err
+	return whole
 }
 
 // refused counts a request that was not taken and says what to do with it.

@@ -43,11 +43,12 @@ func (a *assembler) takeRecords(ctx context.Context, ld plog.Logs) error {
 			err = a.buf.Add(now, items)
 		}
 	}
-	tally := a.buf.Take()
+	tally, whole := a.buf.Take(), a.rested()
 	a.mu.Unlock()
 	if err != nil {
 		return a.refused(ctx, len(items), err)
 	}
+	a.prepare(whole, now)
 	a.hub.countTally(ctx, tally)
 	return nil
 }

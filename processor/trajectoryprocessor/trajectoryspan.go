@@ -13,25 +13,15 @@ import (
 
 // trajectory appends a trajectory as one span.
 func (w *writer) trajectory(t *trajectory.Trajectory) {
-	spans, ok := w.byService[t.ServiceName]
-	if !ok {
-		rs := w.td.ResourceSpans().AppendEmpty()
-		if t.ServiceName != "" {
-			rs.Resource().Attributes().PutStr("service.name", t.ServiceName)
-		}
-		ss := rs.ScopeSpans().AppendEmpty()
-		ss.Scope().SetName(trajectory.ScopeName)
-		spans = ss.Spans()
-		w.byService[t.ServiceName] = spans
-	}
+	span := w.spansOf(t.ServiceName).AppendEmpty()
+	describe(span, t)
 	w.scratch = trajectory.AppendEncode(w.scratch[:0], t)
-	describe(spans.AppendEmpty(), t, w.scratch)
-	w.trajectories++
-	w.bytes += int64(len(w.scratch)) + 512
+	span.Attributes().PutEmptyBytes(trajectory.AttrTrajectory).FromRaw(w.scratch)
+	w.add(int64(len(w.scratch)))
 }
 
-// describe writes the span of a trajectory; encoded is copied.
-func describe(span ptrace.Span, t *trajectory.Trajectory, encoded []byte) {
+// describe writes what the span of a trajectory says in plain attributes.
+func describe(span ptrace.Span, t *trajectory.Trajectory) {
 	span.SetName("trajectory")
 	if len(t.AgentNames) > 0 {
 		span.SetName("trajectory " + t.AgentNames[0])
@@ -61,7 +51,6 @@ func describe(span ptrace.Span, t *trajectory.Trajectory, encoded []byte) {
 	if len(t.AgentNames) > 0 {
 		at.PutStr("gen_ai.agent.name", t.AgentNames[0])
 	}
-	at.PutEmptyBytes(trajectory.AttrTrajectory).FromRaw(encoded)
 }
 
 // summarize writes ids, outcome and rewards.

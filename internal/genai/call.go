@@ -13,6 +13,7 @@ import (
 // call reads what a model span shows.
 func (d *Decoder) call(s *trajectory.Span, n *numbers) {
 	r, b, c := d.r, &d.memo.before, s.Call
+	r.numbers = n
 	*c = trajectory.Call{ModelCall: trajectory.ModelCall{
 		Provider: again(&b.provider, r.text(fProvider)), RequestModel: again(&b.requestModel, r.text(fRequestModel)),
 		ResponseModel: again(&b.responseModel, r.text(fResponseModel)), Adapter: again(&b.adapter, r.text(fAdapter)),
@@ -24,6 +25,7 @@ func (d *Decoder) call(s *trajectory.Span, n *numbers) {
 		LogprobsMode: r.text(fLogprobsMode), Constrained: r.flag(fConstrained),
 	}}
 	d.invocation(c, n)
+	d.usage(c, n, r.text(fUsage))
 	d.prompt(s, c)
 	d.reply(s, c)
 	if c.ResponseID == "" && strings.HasPrefix(r.text(fValueOut), "{") {
@@ -55,7 +57,7 @@ func (d *Decoder) prompt(s *trajectory.Span, c *trajectory.Call) {
 	case r.flat.prompt != "":
 		c.Prompt = d.says(trajectory.RoleUser, r.flat.prompt)
 	}
-	if raw := r.text(fRequest); len(c.Prompt) == 0 && raw != "" {
+	if raw := r.first(fRequest, fIn); len(c.Prompt) == 0 && raw != "" {
 		c.Prompt, missing = d.request(raw, c)
 	}
 	if raw := strings.TrimSpace(r.text(fValueIn)); len(c.Prompt) == 0 && strings.HasPrefix(raw, "{") {
@@ -117,7 +119,7 @@ func (d *Decoder) reply(s *trajectory.Span, c *trajectory.Call) {
 	case r.flat.choice != "":
 		c.Reply = d.says(trajectory.RoleAssistant, r.flat.choice)
 	}
-	if raw := r.text(fResponse); len(c.Reply) == 0 && missing == "" && raw != "" {
+	if raw := r.first(fResponse, fOut); len(c.Reply) == 0 && missing == "" && raw != "" {
 		c.Reply, missing = d.response(raw, c)
 	}
 	if raw := r.text(fValueOut); len(c.Reply) == 0 && missing != trajectory.ReasonRedacted && strings.HasPrefix(raw, "{") {
@@ -200,14 +202,19 @@ func (d *Decoder) invocation(c *trajectory.Call, n *numbers) {
 	if !s.done() {
 		return
 	}
+	n.parameters(c, o)
+	if c.RequestModel == "" {
+		c.RequestModel = d.memo.name(o.get("model").asText())
+	}
+}
+
+// parameters fills what is not known yet from an object of parameters.
+func (n *numbers) parameters(c *trajectory.Call, o members) {
 	fill(&c.Temperature, &n.temperature, o.get("temperature"), token.float)
 	fill(&c.TopP, &n.topP, o.get("top_p"), token.float)
 	fill(&c.TopK, &n.topK, o.get("top_k"), token.integer)
 	fill(&c.MaxTokens, &n.maxTokens, o.first("max_completion_tokens", "max_tokens", "max_output_tokens"), token.integer)
 	fill(&c.Seed, &n.seed, o.get("seed"), token.integer)
-	if c.RequestModel == "" {
-		c.RequestModel = d.memo.name(o.get("model").asText())
-	}
 }
 
 // fill sets what is not known yet to the number in v, if it is one.
@@ -227,10 +234,11 @@ func (r *reader) finish() string {
 	if v.Type() == pcommon.ValueTypeSlice {
 		return v.Slice().At(0).AsString()
 	}
-	s := v.AsString()
+	s := unquoted(v.AsString())
 	if strings.HasPrefix(s, "[") && valid(s) {
 		return gjson.Get(s, "0").String()
 	}
+	s, _, _ = strings.Cut(s, ", ") // LangSmith joins them
 	return s
 }
 
@@ -267,6 +275,9 @@ func (d *Decoder) tool(s *trajectory.Span) {
 		t.Arguments = object(r.text(fValueIn))
 	}
 	if t.Arguments == "" {
+		t.Arguments = given(r.text(fIn))
+	}
+	if t.Arguments == "" {
 		if p := object(r.text(fToolParameters)); !gjson.Get(p, "properties").IsObject() {
 			t.Arguments = p
 		}
@@ -279,6 +290,15 @@ func (d *Decoder) tool(s *trajectory.Span) {
 		if r.has(f) && t.Result == nil && !redacted(r.text(f)) {
 			t.Result = new(d.memo.results.add(t.CallID, r.text(f)))
 		}
+	}
+	if raw := unquoted(r.text(fOut)); t.Result == nil && r.has(fOut) && !redacted(raw) {
+		if text, id, ok := d.returned(raw); ok {
+			raw = text
+			if t.CallID == "" {
+				t.CallID = id
+			}
+		}
+		t.Result = new(d.memo.results.add(t.CallID, raw))
 	}
 }
 
@@ -328,8 +348,9 @@ func array(s string) string {
 	return ""
 }
 
-// spoken is the plain input and output that an agent or a workflow shows.
-func (d *Decoder) spoken(r *reader) (in, out string) {
+// spoken is the plain input and output that an agent or a workflow shows. top
+// says that the span may stand for the whole run: graph nodes repeat its state.
+func (d *Decoder) spoken(r *reader, top bool) (in, out string) {
 	if r.has(fInputParts) {
 		ms, _ := d.said(r.text(fInputParts))
 		in = lastText(ms, trajectory.RoleUser)
@@ -358,6 +379,12 @@ func (d *Decoder) spoken(r *reader) (in, out string) {
 	}
 	if v := r.text(fValueOut); out == "" && plain(v) {
 		out = v
+	}
+	if raw := r.text(fIn); in == "" && raw != "" && top {
+		in = d.toldIn(raw)
+	}
+	if raw := r.text(fOut); out == "" && raw != "" && top {
+		out = d.toldOut(raw)
 	}
 	return in, out
 }

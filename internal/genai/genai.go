@@ -85,7 +85,7 @@ func (d *Decoder) Decode(res pcommon.Resource, scope pcommon.InstrumentationScop
 	s.Remote = remoteParent(span)
 	s.GenAI = r.marked
 	s.Dialect = r.dialects()
-	s.Judge = judges(r.text(fOIKind))
+	s.Judge = judges(r.text(fOIKind)) || judges(r.word())
 	s.Error = failure(span, r)
 	d.identify(s, res.Attributes(), span.Attributes())
 	switch s.Role {
@@ -95,7 +95,7 @@ func (d *Decoder) Decode(res pcommon.Resource, scope pcommon.InstrumentationScop
 		d.tool(s)
 	case trajectory.RoleAgentSpan, trajectory.RoleOther:
 		if r.marked {
-			s.In, s.Out = d.spoken(r)
+			s.In, s.Out = d.spoken(r, s.Role == trajectory.RoleAgentSpan || s.ParentID == trajectory.SpanID{} || s.Remote)
 		}
 	}
 	for spoken := r.spoken; spoken != 0; spoken &= spoken - 1 {

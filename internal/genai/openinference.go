@@ -74,15 +74,6 @@ func (r *reader) metadata(s *trajectory.Span) {
 	if s.Agent != "" || !o.get("ls_integration").exists() {
 		return
 	}
-	s.Agent = o.get("lc_agent_name").asText()
-	// A graph inside a graph: the outer node is the agent.
-	if ns := o.get("langgraph_checkpoint_ns").asText(); s.Agent == "" && strings.Contains(ns, "|") {
-		s.Agent, _, _ = strings.Cut(ns, ":")
-	}
-	if s.ParentID == (trajectory.SpanID{}) && s.Role == trajectory.RoleOther {
-		s.Role = trajectory.RoleAgentSpan // the graph itself
-		if s.Agent == "" && s.Name != "LangGraph" {
-			s.Agent = s.Name
-		}
-	}
+	langGraph(s, o.get("lc_agent_name").asText(), o.get("langgraph_checkpoint_ns").asText())
+	graph(s)
 }

@@ -105,6 +105,9 @@ func (d *Decoder) parameters(o members, c *trajectory.Call) {
 	if tools := o.get("tools"); c.Tools == "" && strings.HasPrefix(tools.raw, "[") && tools.raw != "[]" {
 		c.Tools = d.memo.take(d.shared().toolArray(tools.raw))
 	}
+	if n := d.r.numbers; n != nil {
+		n.parameters(c, o)
+	}
 }
 
 // response reads the answer out of a response: chat completions, Responses,

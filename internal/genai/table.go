@@ -48,6 +48,10 @@ const (
 	fResponse                    // the whole response, or its message
 	fValueIn                     // OpenInference input.value: text or JSON
 	fValueOut                    //
+	fKind                        // what the span is, in a word that several dialects share: see kind.go
+	fIn                          // what a call, a tool run or an agent was given, in any form
+	fOut                         // what came back
+	fUsage                       // JSON object of token counts: see usage.go
 	fToolName                    //
 	fToolCallID                  //
 	fToolArguments               //
@@ -94,7 +98,17 @@ type dialect struct {
 
 // dialects in order of preference: of two names that fill one field, the one
 // of the earlier dialect wins; within a dialect the earlier row wins.
-var dialects = []dialect{semconv, openInference, vercel, anthropic, smolagents, dspy}
+var dialects = []dialect{
+	semconv,
+	openInference,
+	vercel,
+	anthropic,
+	smolagents,
+	dspy,
+	langfuse,
+	langSmith,
+	mlflow,
+}
 
 type entry struct {
 	field   field
@@ -139,6 +153,8 @@ type reader struct {
 	// dropped says that the SDK dropped attributes of the span.
 	dropped bool
 
+	numbers *numbers // of the model call that is being read
+
 	scan           scanner // of the messages that are being read
 	draft          draft   // the one that is being read
 	members, inner members // of it and of its part
@@ -149,7 +165,7 @@ func (r *reader) reset() {
 		r.ranks[f], r.values[f] = 0, pcommon.Value{} // a pooled reader must not hold spans
 	}
 	r.filled = r.filled[:0]
-	r.spoken = 0
+	r.spoken, r.numbers = 0, nil
 	r.flat.reset()
 	r.marked = false
 }
@@ -164,7 +180,7 @@ func (r *reader) take(k string, v pcommon.Value) {
 		return
 	}
 	e, ok := names[k]
-	if !ok || blank(v) && e.field != fToolResult && e.field != fValueOut {
+	if !ok || blank(v) && e.field != fToolResult && e.field != fValueOut && e.field != fOut {
 		return
 	}
 	if e.marker {
@@ -190,7 +206,7 @@ func init() {
 	}
 	for _, p := range []string{
 		"gen_ai.", "openinference.", "llm.", "tracegrad.", "ai.operationId", "ai.prompt", "ai.response", "ai.toolCall", "ai.telemetry",
-		"traceloop.", "langfuse.", "langsmith.", "agentlightning.", "agentops.", "mlflow.span", "mastra.", "gcp.vertex.agent.",
+		"traceloop.", "agentlightning.", "agentops.", "mastra.", "gcp.vertex.agent.",
 		"pydantic_ai.", "haystack.", "lmnr.", "genkit:", "lk.", "flue.", "dify.",
 	} {
 		prefixes = append(prefixes, prefix{text: p})
@@ -242,6 +258,14 @@ func (r *reader) text(f field) string {
 		return v.Str()
 	}
 	return r.values[f].AsString()
+}
+
+// first is the text of the first field that is set.
+func (r *reader) first(f, or field) string {
+	if r.has(f) {
+		return r.text(f)
+	}
+	return r.text(or)
 }
 
 // integer and number accept numbers and numbers in text; anything else is

@@ -77,7 +77,7 @@ func (t *tree) replyShown(outer int, inner []int) bool {
 	for _, i := range inner {
 		if c := t.spans[i].Call; c != nil {
 			itext, icalls := flatten(c.Reply)
-			if itext == text && len(icalls) == len(calls) {
+			if itext == text && slices.EqualFunc(icalls, calls, sameAsked) {
 				match, many = i, match >= 0
 			}
 		}
@@ -86,6 +86,13 @@ func (t *tree) replyShown(outer int, inner []int) bool {
 		t.spans[match] = merged(t.spans[match], o)
 	}
 	return match >= 0
+}
+
+// sameAsked says whether two witnesses may show one tool call: what both show
+// agrees.
+func sameAsked(a, b ToolCall) bool {
+	agree := func(x, y string) bool { return x == "" || y == "" || x == y }
+	return agree(a.ID, b.ID) && agree(a.Name, b.Name) && (agree(a.Arguments, b.Arguments) || sameJSON(a.Arguments, b.Arguments))
 }
 
 func emptyCall(c *Call) bool { return c == nil || len(c.Prompt) == 0 && len(c.Reply) == 0 }

@@ -57,6 +57,7 @@ const (
 	ReasonDropped       Reason = "attributes_dropped" // the SDK dropped attributes or events
 	ReasonRedacted      Reason = "content_redacted"   // a placeholder stands for the content
 	ReasonMerged        Reason = "reply_merged"       // parallel tool calls were merged into one and nothing shows them apart
+	ReasonOverwritten   Reason = "span_overwritten"   // a span of another kind was overwritten by this call; calls after it may be lost
 	ReasonFailed        Reason = "call_failed"        // the call answered with an error
 	ReasonNoModelCall   Reason = "no_model_call"      // nothing was generated
 	ReasonOrphans       Reason = "spans_missing"      // parents are missing: head sampling or loss

@@ -135,11 +135,12 @@ func (t *tree) scopeOf(i int) int {
 }
 
 // root is the span that stands for the attempt: the first root, agents before
-// other structure; -1 for fragments.
+// other structure; -1 for fragments. A model call is one where it shows what the
+// run came to: its span was the run's, see [ReasonOverwritten].
 func (t *tree) root() int {
 	best := -1
 	for i, s := range t.spans {
-		if t.parent[i] >= 0 || s.Role == RoleModelSpan || s.Role == RoleToolSpan {
+		if t.parent[i] >= 0 || isTool(s) || isModel(s) && s.Out == "" {
 			continue
 		}
 		if best < 0 || (s.Role == RoleAgentSpan && t.spans[best].Role != RoleAgentSpan) {

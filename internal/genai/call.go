@@ -28,6 +28,9 @@ func (d *Decoder) call(s *trajectory.Span, n *numbers) {
 	d.usage(c, n, r.text(fUsage))
 	d.prompt(s, c)
 	d.reply(s, c)
+	if c.FinishReason == "error" && s.Error == "" {
+		s.Error = "finish reason: error"
+	}
 	if c.ResponseID == "" && strings.HasPrefix(r.text(fValueOut), "{") {
 		c.ResponseID = gjson.Get(r.text(fValueOut), "id").String()
 	}
@@ -109,6 +112,7 @@ func (d *Decoder) reply(s *trajectory.Span, c *trajectory.Call) {
 		if c.Reply, missing = d.said(raw); c.FinishReason == "" {
 			c.FinishReason = gjson.Get(raw, "0.finish_reason").String()
 		}
+		c.Reply = trajectory.Settled(c.Reply)
 	case r.has(fVercelText) || r.has(fVercelCalls) || r.has(fVercelObject) || r.has(fVercelReason):
 		c.Reply, missing = d.vercelReply()
 	case len(r.flat.output) > 0:
@@ -211,9 +215,9 @@ func (d *Decoder) invocation(c *trajectory.Call, n *numbers) {
 // parameters fills what is not known yet from an object of parameters.
 func (n *numbers) parameters(c *trajectory.Call, o members) {
 	fill(&c.Temperature, &n.temperature, o.get("temperature"), token.float)
-	fill(&c.TopP, &n.topP, o.get("top_p"), token.float)
-	fill(&c.TopK, &n.topK, o.get("top_k"), token.integer)
-	fill(&c.MaxTokens, &n.maxTokens, o.first("max_completion_tokens", "max_tokens", "max_output_tokens"), token.integer)
+	fill(&c.TopP, &n.topP, o.first("top_p", "topP"), token.float)
+	fill(&c.TopK, &n.topK, o.first("top_k", "topK"), token.integer)
+	fill(&c.MaxTokens, &n.maxTokens, o.first("max_completion_tokens", "max_tokens", "max_output_tokens", "maxOutputTokens"), token.integer)
 	fill(&c.Seed, &n.seed, o.get("seed"), token.integer)
 }
 

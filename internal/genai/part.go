@@ -13,12 +13,16 @@ func (d *draft) part(p members, raw string) bool {
 		d.addCall(p.first("call_id", "id"), p.get("name"), d.value(p.first("arguments", "args")))
 	case "tool_use":
 		d.addCall(p.get("id"), p.get("name"), d.value(p.get("input")))
+	case "toolUse":
+		d.addCall(p.get("toolUseId"), p.get("name"), d.value(p.get("input")))
 	case "tool-call":
 		d.addCall(p.get("toolCallId"), p.get("toolName"), d.value(p.first("input", "args")))
 	case "tool_call_response":
 		d.addResult(p.first("call_id", "id"), p.get("name"), response(p))
 	case "tool_result":
 		d.add(d.text(p.get("tool_use_id")), token{}, d.blocks(p.get("content")))
+	case "toolResult":
+		d.add(d.text(p.get("toolUseId")), token{}, d.blocks(p.get("content")))
 	case "tool-result":
 		d.addResult(p.get("toolCallId"), p.get("toolName"), vercelResult(p))
 	case "":

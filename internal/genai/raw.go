@@ -36,7 +36,7 @@ func (d *Decoder) request(raw string, c *trajectory.Call) ([]*trajectory.Message
 	ms, missing := d.several(list, trajectory.RoleUser)
 	if sys := o.first("system", "instructions", "system_instruction", "systemInstruction", "system_prompt"); sys.exists() && missing == "" {
 		ms = d.withInstructions(sys, ms)
-	} else if cfg := o.first("config", "generation_config"); cfg.isObject() && missing == "" {
+	} else if cfg := o.get("config"); cfg.isObject() && missing == "" {
 		ms = d.withInstructions(cfg.first("system_instruction", "systemInstruction"), ms)
 	}
 	return ms, missing
@@ -102,11 +102,17 @@ func (d *Decoder) parameters(o members, c *trajectory.Call) {
 	if c.RequestModel == "" {
 		c.RequestModel = d.memo.name(o.get("model").asText())
 	}
-	if tools := o.get("tools"); c.Tools == "" && strings.HasPrefix(tools.raw, "[") && tools.raw != "[]" {
+	cfg := parse(o.first("config", "generationConfig", "generation_config").raw) // Gemini's
+	tools := o.get("tools")
+	if !tools.exists() {
+		tools = cfg.get("tools")
+	}
+	if c.Tools == "" && strings.HasPrefix(tools.raw, "[") && tools.raw != "[]" {
 		c.Tools = d.memo.take(d.shared().toolArray(tools.raw))
 	}
 	if n := d.r.numbers; n != nil {
 		n.parameters(c, o)
+		n.parameters(c, cfg)
 	}
 }
 
@@ -147,6 +153,8 @@ func (d *Decoder) answer(o members, raw string) ([]*trajectory.Message, trajecto
 		return d.several(choice.get("text"), trajectory.RoleAssistant)
 	case o.get("candidates").exists():
 		return d.several(firstOf(o.get("candidates")).get("content"), trajectory.RoleAssistant)
+	case o.get("content").member("parts").exists():
+		return d.several(o.get("content"), trajectory.RoleAssistant)
 	case o.get("generations").exists():
 		g := firstOf(token{raw: opened(o.get("generations").raw)})
 		if m := g.get("message"); m.isObject() {
@@ -164,8 +172,26 @@ func (d *Decoder) answer(o members, raw string) ([]*trajectory.Message, trajecto
 		return d.message(&scanner{s: o.get("message").raw}), ""
 	case o.get("role").exists(), o.get("content").exists(), o.get("tool_calls").exists(), o.get("parts").exists(), o.get("lc").exists():
 		return d.message(&scanner{s: raw}), ""
+	case o.get("toolCalls").exists(), o.get("text").isText():
+		return d.generated(o), ""
 	}
 	return nil, ""
+}
+
+// generated reads the AI SDK's result of a call.
+func (d *Decoder) generated(o members) []*trajectory.Message {
+	dr := d.draft()
+	dr.m.Role = trajectory.RoleAssistant
+	dr.addText(dr.text(o.get("text")))
+	if thought := o.first("reasoningText", "reasoning"); thought.isText() {
+		dr.addReasoning(dr.text(thought))
+	}
+	c := scanner{s: o.get("toolCalls").raw}
+	for more := c.enter('['); more; more = c.next(']') {
+		v := c.value()
+		dr.addCall(v.member("toolCallId"), v.member("toolName"), dr.value(v.first("input", "args")))
+	}
+	return dr.done()
 }
 
 // about reads what a response says beside its answer.
@@ -180,7 +206,7 @@ func (d *Decoder) about(o members, c *trajectory.Call) {
 		c.ResponseModel = d.memo.name(o.get("model").view())
 	}
 	if c.FinishReason == "" {
-		reason := o.first("stop_reason", "stopReason", "finish_reason")
+		reason := o.first("stop_reason", "stopReason", "finish_reason", "finishReason")
 		if !reason.exists() && o.get("choices").exists() {
 			reason = firstOf(o.get("choices")).get("finish_reason")
 		}

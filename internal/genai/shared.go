@@ -61,7 +61,7 @@ func (s *Shared) toolArray(raw string) string {
 	}
 	d := definitions{parts: []string{raw}}
 	if strings.HasPrefix(raw, "[") && valid(raw) {
-		d.text = raw
+		d.text = declared(raw)
 	}
 	s.keep(hash, d)
 	return d.text
@@ -74,4 +74,26 @@ func (s *Shared) keep(hash uint64, d definitions) {
 	}
 	s.tools[hash] = d
 	s.size += size
+}
+
+// declared is a list of tools with the functions that Gemini's form groups as
+// elements of their own.
+func declared(raw string) string {
+	if !strings.Contains(raw, "unctionDeclarations\"") && !strings.Contains(raw, "unction_declarations\"") {
+		return raw
+	}
+	var out []string
+	c := scanner{s: raw}
+	for more := c.enter('['); more; more = c.next(']') {
+		tool := c.value()
+		list := scanner{s: tool.first("functionDeclarations", "function_declarations").raw}
+		if list.peek() != '[' {
+			out = append(out, tool.raw)
+			continue
+		}
+		for more := list.enter('['); more; more = list.next(']') {
+			out = append(out, list.value().raw)
+		}
+	}
+	return "[" + strings.Join(out, ",") + "]"
 }

@@ -44,6 +44,7 @@ const (
 	fVercelReason                //
 	fVercelCalls                 // JSON array of tool calls
 	fVercelObject                // JSON text of a generated object
+	fMastraType                  // Mastra span type
 	fRequest                     // the whole request, or its messages, in any form: see raw.go
 	fResponse                    // the whole response, or its message
 	fValueIn                     // OpenInference input.value: text or JSON
@@ -108,6 +109,8 @@ var dialects = []dialect{
 	langfuse,
 	langSmith,
 	mlflow,
+	adk,
+	mastra,
 }
 
 type entry struct {
@@ -206,7 +209,7 @@ func init() {
 	}
 	for _, p := range []string{
 		"gen_ai.", "openinference.", "llm.", "tracegrad.", "ai.operationId", "ai.prompt", "ai.response", "ai.toolCall", "ai.telemetry",
-		"traceloop.", "agentlightning.", "agentops.", "mastra.", "gcp.vertex.agent.",
+		"traceloop.", "agentlightning.", "agentops.",
 		"pydantic_ai.", "haystack.", "lmnr.", "genkit:", "lk.", "flue.", "dify.",
 	} {
 		prefixes = append(prefixes, prefix{text: p})

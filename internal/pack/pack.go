@@ -119,6 +119,7 @@ const (
 	bitOrder
 	bitRecords
 	bitUnordered
+	bitOutline
 	bitCall
 	bitTool
 	bitMissing
@@ -149,7 +150,8 @@ func when(is bool, bit uint32) uint32 {
 func (w *writer) span(s *trajectory.Span) {
 	l, at := &w.last, w.mask()
 	m := when(s.TraceID != l.TraceID, bitTrace) | when(s.GenAI, bitGenAI) | when(s.Remote, bitRemote) | when(s.Judge, bitJudge) |
-		when(s.Gateway, bitGateway) | when(s.Call != nil, bitCall) | when(s.Call != nil && s.Call.Unordered, bitUnordered) | when(s.Tool != nil, bitTool) | when(s.Missing != nil, bitMissing) |
+		when(s.Gateway, bitGateway) | when(s.Call != nil, bitCall) | when(s.Call != nil && s.Call.Unordered, bitUnordered) |
+		when(s.Call != nil && s.Call.Outline, bitOutline) | when(s.Tool != nil, bitTool) | when(s.Missing != nil, bitMissing) |
 		when(s.Attributes != nil, bitAttributes) | when(s.Facts != nil, bitFacts) | when(s.In != "", bitIn) | when(s.Out != "", bitOut)
 	if m&bitTrace != 0 {
 		w.b = append(w.b, s.TraceID[:]...)

@@ -162,7 +162,7 @@ func (r *reader) span(s *trajectory.Span) {
 		r.modelCall(&room.call.ModelCall, room)
 		s.Call.Prompt = r.list()
 		s.Call.Reply = r.list()
-		s.Call.Unordered = m&bitUnordered != 0
+		s.Call.Unordered, s.Call.Outline = m&bitUnordered != 0, m&bitOutline != 0
 		if len(s.Call.Prompt) > 0 {
 			r.prompt = s.Call.Prompt
 		}

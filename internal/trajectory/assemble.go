@@ -29,8 +29,11 @@ type Options struct {
 func Assemble(spans []*Span, o Options) *Trajectory {
 	b := newBuilder(Join(spans))
 	b.link()
+	b.pieces()
+	b.askedBelow()
 	b.repair()
 	b.matchTools()
+	b.wholePrompts()
 	nodes := b.ordered()
 
 	t := &Trajectory{

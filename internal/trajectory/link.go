@@ -176,15 +176,15 @@ func (b *builder) nearer(n, c, than *node) bool {
 // of it. Failed calls and calls that were retried are left alone.
 func (b *builder) repair() {
 	for _, n := range b.calls {
-		if n.next == nil || n.span.Error != "" && len(n.reply) == 0 || len(n.turns) == 0 {
+		if n.next == nil || n.span.Error != "" && len(n.reply) == 0 || len(n.turns) == 0 || n.next.call.Outline {
 			continue
 		}
-		if len(n.reply) == 0 && b.rivals(n) {
+		if (len(n.reply) == 0 || n.unsure) && b.rivals(n) {
 			continue // the next prompt shows the reply of one of them
 		}
 		echo := echoOf(n.reply, n.next.turns[len(n.turns):])
 		if len(echo) > 0 {
-			n.reply = repaired(n.reply, echo)
+			n.reply, n.unsure = repaired(n.reply, echo), false
 		}
 	}
 }

@@ -24,6 +24,7 @@ type node struct {
 	retry  bool       // pred was sent the very same prompt
 	next   *node      // the first call that continues this one
 	reply  []*Message // repaired
+	unsure bool       // the reply may have said more
 	thread int
 
 	// Tool runs.

@@ -80,7 +80,7 @@ type Span struct {
 	Missing      []Reason
 	Attributes   map[string]string // allow-listed
 
-	Call  *Call    // model spans; also agent spans that show messages
+	Call  *Call    // model spans; agent spans: the loop of calls that they are; others: a piece of the reply of the call above
 	Tool  *ToolRun // tool spans
 	Facts []Fact   // evaluations on the span
 	In    string   // plain input an agent or workflow span shows
@@ -95,4 +95,5 @@ type Call struct {
 	Prompt    []*Message // nil = not shown
 	Reply     []*Message // nil = not shown
 	Unordered bool       // nothing tells the order of Prompt but this one call
+	Outline   bool       // Prompt tells who spoke and which tools were run, not all that was said
 }

@@ -107,11 +107,14 @@ func (b *builder) modelStep(s *Step, n *node) {
 	switch {
 	case n.span.Error != "": // with a reply, too: nobody can tell how much of it is missing
 		s.Reasons = appendNew(s.Reasons, ReasonFailed)
-	case len(n.reply) == 0:
+	case len(n.reply) == 0 || n.unsure:
 		s.Reasons = appendNew(s.Reasons, ReasonNoOutput)
 	}
 	if len(n.call.Prompt) == 0 {
 		s.Reasons = appendNew(s.Reasons, ReasonNoInput)
+	}
+	if _, calls := flatten(n.reply); isAgent(n.span) && len(calls) > 0 {
+		s.Reasons = appendNew(s.Reasons, ReasonMerged) // a loop: what its calls said is run together
 	}
 	if n.next == nil {
 		for _, m := range n.reply {

@@ -152,7 +152,7 @@ func shownResults(n *node, calls []ToolCall) []*Message {
 		return nil
 	}
 	out := make([]*Message, len(calls))
-	if n.next == nil || len(n.turns) == 0 {
+	if n.next == nil || len(n.turns) == 0 || n.next.call.Outline {
 		return out
 	}
 	rest := n.next.turns[len(n.turns):]

@@ -1,0 +1,121 @@
+package trajectory
+
+import "strings"
+
+// wholePrompts finds the prompts of which the telemetry shows an outline only,
+// or which only the loop around the calls shows. A prompt is taken where the
+// outline proves it: the loop's own, or the prompt of the call before with its
+// reply and the results of its tools. Any other outline is no prompt.
+func (b *builder) wholePrompts() {
+	begun := map[int]bool{}
+	for _, n := range b.calls {
+		first := !begun[n.scope]
+		begun[n.scope] = true
+		var loop *Call
+		if n.scope >= 0 {
+			loop = b.tree.spans[n.scope].Call
+		}
+		if loop == nil && !n.call.Outline {
+			continue
+		}
+		c := *n.call
+		if loop != nil {
+			c.ask(loop)
+			if first && (len(c.Prompt) == 0 || c.Outline && outlines(c.Prompt, loop.Prompt)) {
+				c.Prompt, c.Outline = loop.Prompt, loop.Outline
+			}
+		}
+		if c.Outline {
+			c.Prompt, c.Outline = b.unfolded(n), false
+		}
+		n.call, n.turns = &c, turns(c.Prompt)
+	}
+}
+
+// ask fills what a call was asked with from the loop that it is part of.
+func (c *Call) ask(loop *Call) {
+	own := *loop
+	own.Prompt, own.Reply, own.InputTokens, own.OutputTokens, own.CachedTokens = nil, nil, nil, nil, nil
+	own.ResponseID, own.FinishReason = "", ""
+	c.fill(&own)
+}
+
+// unfolded is the prompt of which n shows an outline; nil where nothing proves
+// it.
+func (b *builder) unfolded(n *node) []*Message {
+	p := n.pred
+	if p == nil || p.call.Outline || len(p.call.Prompt) == 0 {
+		return nil
+	}
+	if n.retry {
+		return p.call.Prompt
+	}
+	whole := append([]*Message(nil), p.call.Prompt...)
+	whole = append(whole, p.reply...)
+	_, calls := flatten(p.reply)
+	for i := range calls {
+		m := b.returned(p, &calls[i])
+		if m == nil {
+			return nil
+		}
+		whole = append(whole, m)
+	}
+	rest := n.call.Prompt
+	if len(rest) < len(whole) || !outlines(rest[:len(whole)], whole) {
+		return nil
+	}
+	for _, m := range rest[len(whole):] {
+		if m.Role != RoleUser && !instruction(m) {
+			return nil
+		}
+		whole = append(whole, m)
+	}
+	return whole
+}
+
+// returned is what the tool that a call asked for returned, nil where it is not
+// known.
+func (b *builder) returned(n *node, c *ToolCall) *Message {
+	for _, t := range b.tools {
+		if t.parent == n && t.tool.CallID == c.ID && c.ID != "" {
+			if t.tool.Result == nil || t.span != nil && t.span.Error != "" {
+				return nil // what the model was told of a failure is not shown
+			}
+			return &Message{Role: RoleTool, ToolCallID: c.ID, Name: c.Name, Text: *t.tool.Result}
+		}
+	}
+	return nil
+}
+
+// outlines says whether an outline fits a whole prompt: the same speakers, the
+// same words where it has any, tools of the same names.
+func outlines(outline, whole []*Message) bool {
+	if len(outline) != len(whole) {
+		return false
+	}
+	for i, o := range outline {
+		m := whole[i]
+		if o == m {
+			continue
+		}
+		if o.Role != m.Role || len(o.ToolCalls) != len(m.ToolCalls) || o.Name != "" && m.Name != "" && o.Name != m.Name {
+			return false
+		}
+		for k := range o.ToolCalls {
+			if o.ToolCalls[k].Name != m.ToolCalls[k].Name {
+				return false
+			}
+		}
+		if o.Role == RoleTool && o.Text == "" {
+			continue
+		}
+		if onOneLine(o.Text) != onOneLine(m.Text) {
+			return false
+		}
+	}
+	return true
+}
+
+// onOneLine is a text without its ends of lines: an outline runs the parts of a
+// message together.
+func onOneLine(s string) string { return strings.ReplaceAll(strings.TrimSpace(s), "\n", "") }

@@ -481,3 +481,69 @@ func TestKeysTellImagesApart(t *testing.T) {
 	a, b := &Message{Role: RoleUser, Text: "what is this?", Parts: `[{"sha256":"1"}]`}, &Message{Role: RoleUser, Text: "what is this?", Parts: `[{"sha256":"2"}]`}
 	assert.NotEqual(t, a.Key(), b.Key())
 }
+
+// Functions are traced as they were called: what they were given may have no
+// names.
+func TestUnnamedArguments(t *testing.T) {
+	for _, c := range []struct {
+		given, asked string
+		fits         bool
+	}{
+		{`"Oslo"`, `{"city":"Oslo"}`, true},
+		{`{"args":["Oslo"],"kwargs":{}}`, `{"city":"Oslo"}`, true},
+		{`{"args":["A-1",2],"kwargs":{"note":"x"}}`, `{"amount":2,"id":"A-1","note":"x"}`, true},
+		{`{"args":[1,1],"kwargs":{}}`, `{"a":1,"b":1}`, true},
+		{`{"args":[1,1],"kwargs":{}}`, `{"a":1,"b":2}`, false},
+		{`{"args":["Oslo"],"kwargs":{}}`, `{"city":"Bergen"}`, false},
+		{`{"args":["Oslo"],"kwargs":{}}`, `{"city":"Oslo","days":2}`, false},
+		{`{"args":["Oslo"]}`, `{"city":"Oslo"}`, false}, // an argument of that name
+		{`"Oslo"`, `{"city":"Oslo","days":2}`, false},
+		{`{"args":[],"kwargs":{}}`, `{}`, false},
+	} {
+		assert.Equal(t, c.fits, fitsJSON(c.given, c.asked), "%s for %s", c.given, c.asked)
+	}
+}
+
+// What a framework made of the arguments is another text; the run is the same.
+func TestAlteredArguments(t *testing.T) {
+	asks := says("", call("a", "f", `{"city":"oslo"}`), call("b", "f", `{"city":"bergen"}`))
+	run := func(id byte, from int64, args, result string) *Span {
+		return toolSpan(id, 1, from, from+5, ToolRun{Name: "f", Arguments: args, Result: &result})
+	}
+	spans := []*Span{
+		agent(1, 0, 0, 100, "x"),
+		model(2, 1, 0, 10, prompt(user("hi")), asks),
+		run(3, 20, `{"city":"Oslo, NO"}`, "-4"),
+		run(4, 21, `{"city":"Bergen, NO"}`, "3"),
+		model(5, 1, 40, 50, prompt(user("hi"), asks, result("a", "-4"), result("b", "3")), says("cold")),
+	}
+	got := Assemble(spans, Options{})
+	assert.Equal(t, []string{"m0", "f", "f", "m0"}, kinds(got))
+	assert.Equal(t, "a", got.Steps[1].Tool.CallID)
+	assert.Equal(t, `{"city":"Oslo, NO"}`, got.Steps[1].Tool.Arguments, "what ran")
+
+	// One run for two calls: it is the one that returned what is shown.
+	got = Assemble([]*Span{spans[0], spans[1], spans[3], spans[4]}, Options{})
+	assert.Equal(t, []string{"m0", "f", "f", "m0"}, kinds(got))
+	assert.Equal(t, "a", got.Steps[1].Tool.CallID)
+	assert.Empty(t, got.Steps[1].SpanID)
+	assert.Equal(t, "b", got.Steps[2].Tool.CallID)
+	assert.Equal(t, `{"city":"Bergen, NO"}`, got.Steps[2].Tool.Arguments)
+}
+
+// A wrapper's reply that asks for something else is another call's.
+func TestOverwrittenRoot(t *testing.T) {
+	first, second := says("", call("a", "f", `{"x":1}`)), says("", call("b", "f", `{"x":1}`))
+	root := model(1, 0, 0, 60, prompt(user("hi"), first, result("a", "1")), second)
+	root.Missing, root.Out = []Reason{ReasonOverwritten}, "done"
+	got := Assemble([]*Span{
+		root,
+		model(2, 1, 0, 10, prompt(user("hi")), first),
+		toolSpan(3, 1, 11, 12, ToolRun{Name: "f", Arguments: `{"x":1}`, Result: ptr("1")}),
+		toolSpan(4, 1, 61, 62, ToolRun{Name: "f", Arguments: `{"x":1}`, Result: ptr("1")}),
+	}, Options{})
+	assert.Equal(t, []string{"m0", "f", "m0", "f"}, kinds(got))
+	assert.Equal(t, "done", got.Output)
+	assert.False(t, got.Trainable)
+	assert.Contains(t, got.Reasons, ReasonOverwritten)
+}

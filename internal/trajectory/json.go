@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -37,7 +38,8 @@ func parseJSON(s string) *parsedJSON {
 // fit says how well the arguments that a tool run shows are those that the
 // model wrote: the same, or they with something around ({"kwargs": {…}}); else
 // they and members that the framework added, such as its context, the fewer the
-// better.
+// better; or their values without the names (a bare value, {"args": […],
+// "kwargs": {…}}).
 type fit int
 
 const (
@@ -65,7 +67,48 @@ func (p *parsedJSON) fits(q *parsedJSON) fit {
 		}
 		return fitNo
 	}
-	return fits(p.value, q.value, 4)
+	if f := fits(p.value, q.value, 4); f != fitNo {
+		return f
+	}
+	return unnamed(p.value, q.value)
+}
+
+// maxUnnamed bounds the arguments that are compared without their names.
+const maxUnnamed = 16
+
+// unnamed fits what a function was given without the names of all or some of its
+// arguments y: in any order, for JSON objects have none.
+func unnamed(x, y any) fit {
+	named, ok := y.(map[string]any)
+	if !ok || len(named) > maxUnnamed {
+		return fitNo
+	}
+	values, rest := []any{x}, map[string]any(nil)
+	if call, ok := x.(map[string]any); ok {
+		values, _ = call["args"].([]any)
+		rest, _ = call["kwargs"].(map[string]any)
+		if len(call) != 2 || len(values) == 0 || rest == nil || !includes(named, rest) {
+			return fitNo
+		}
+	}
+	if len(values)+len(rest) != len(named) {
+		return fitNo
+	}
+	values = slices.Clone(values)
+	for k, v := range named {
+		if _, ok := rest[k]; ok {
+			continue
+		}
+		i := slices.IndexFunc(values, func(given any) bool { return reflect.DeepEqual(given, v) })
+		if i < 0 {
+			return fitNo
+		}
+		values = slices.Delete(values, i, i+1)
+	}
+	if len(named) > 1 {
+		return fitSame - 1
+	}
+	return fitSame
 }
 
 // fitsJSON is the same for texts.

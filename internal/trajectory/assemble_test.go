@@ -529,6 +529,11 @@ func TestAlteredArguments(t *testing.T) {
 	assert.Empty(t, got.Steps[1].SpanID)
 	assert.Equal(t, "b", got.Steps[2].Tool.CallID)
 	assert.Equal(t, `{"city":"Bergen, NO"}`, got.Steps[2].Tool.Arguments)
+
+	// One of the two is as the model asked.
+	same := run(3, 20, `{"city":"oslo"}`, "-4")
+	got = Assemble([]*Span{spans[0], spans[1], same, spans[3], spans[4]}, Options{})
+	assert.Equal(t, []string{"m0", "f", "f", "m0"}, kinds(got))
 }
 
 // A wrapper's reply that asks for something else is another call's.

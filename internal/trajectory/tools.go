@@ -80,10 +80,12 @@ func (m *matcher) results(n *node, calls []ToolCall) []shown {
 // the one of that name that returned it before it was shown. Where as many runs
 // are left as calls, they are theirs, in order.
 func (m *matcher) altered(n *node, calls []ToolCall, runs []*node, results []shown) {
+	var done []string
 	for i := range calls {
-		if runs[i] != nil || results[i].message == nil || slices.ContainsFunc(calls[:i], func(c ToolCall) bool { return c.Name == calls[i].Name }) {
-			continue // or done with those before it
+		if runs[i] != nil || results[i].message == nil || slices.Contains(done, calls[i].Name) {
+			continue
 		}
+		done = append(done, calls[i].Name)
 		var left []int
 		for k := range calls {
 			if runs[k] == nil && results[k].message != nil && results[k].by == results[i].by && calls[k].Name == calls[i].Name {

@@ -112,7 +112,11 @@ func (d *Decoder) reply(s *trajectory.Span, c *trajectory.Call) {
 		if c.Reply, missing = d.said(raw); c.FinishReason == "" {
 			c.FinishReason = gjson.Get(raw, "0.finish_reason").String()
 		}
-		c.Reply = trajectory.Settled(c.Reply)
+		if unfinished(raw) {
+			c.Reply = trajectory.Together(c.Reply)
+		} else {
+			c.Reply = trajectory.Settled(c.Reply)
+		}
 	case r.has(fVercelText) || r.has(fVercelCalls) || r.has(fVercelObject) || r.has(fVercelReason):
 		c.Reply, missing = d.vercelReply()
 	case len(r.flat.output) > 0:
@@ -136,6 +140,12 @@ func (d *Decoder) reply(s *trajectory.Span, c *trajectory.Call) {
 		c.Reply, missing = nil, trajectory.ReasonRedacted
 	}
 	s.Missing = addReason(s.Missing, missing)
+}
+
+// unfinished says whether a list of messages has some that did not finish: the
+// pieces of a stream.
+func unfinished(raw string) bool {
+	return strings.Contains(raw, `"finish_reason":""`) || strings.Contains(raw, `"finish_reason": ""`)
 }
 
 // spokenBy gives messages without a role one. Messages are shared: it changes

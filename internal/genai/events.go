@@ -292,6 +292,12 @@ func (d *Decoder) eventMessage(e event, role, field string) []*trajectory.Messag
 		dr.role(v)
 	}
 	content := o.get(field)
+	if !content.exists() {
+		content = o.get("content")
+	}
+	if v := content.member("role"); v.isText() { // Gemini's content
+		dr.role(v)
+	}
 	if e.body.Type() == pcommon.ValueTypeEmpty && content.isText() {
 		d.structured(dr, content)
 	} else {

@@ -95,7 +95,9 @@ func (d *Decoder) content(dr *draft, v token) {
 		c := scanner{s: v.raw}
 		d.list(&c, dr)
 	case v.isObject():
-		if p := parse(v.raw); !dr.part(p, v.raw) {
+		if p := parse(v.raw); strings.HasPrefix(p.get("parts").raw, "[") { // Gemini's content
+			d.content(dr, p.get("parts"))
+		} else if !dr.part(p, v.raw) {
 			dr.addText(dr.value(v))
 		}
 	default:

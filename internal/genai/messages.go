@@ -181,7 +181,7 @@ func redacted(s string) bool {
 		return false
 	}
 	switch strings.Trim(s, `"[]<>{}_* `) {
-	case "REDACTED", "redacted", "Redacted", "not serializable", "N/A":
+	case "REDACTED", "redacted", "Redacted", "elided", "not serializable", "N/A":
 		return true
 	}
 	return s == "{}"

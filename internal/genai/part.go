@@ -38,6 +38,9 @@ func (d *draft) part(p members, raw string) bool {
 func (d *draft) untyped(p members) bool {
 	for i := range p {
 		v := p[i].value
+		if v.isNull() {
+			continue
+		}
 		switch p[i].name {
 		case "text":
 			if p.get("thought").raw == "true" {

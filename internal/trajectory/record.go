@@ -125,7 +125,7 @@ func (j *joiner) joined(s *Span, records []*Span) *Span {
 			c.Prompt, c.Unordered = prompt, loose
 		}
 		if len(c.Reply) == 0 {
-			c.Reply = reply
+			c.Reply = Together(reply) // a record for each piece of a stream
 		}
 	}
 	for _, r := range records {

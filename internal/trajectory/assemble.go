@@ -27,7 +27,9 @@ type Options struct {
 // tool runs are matched to the calls that asked for them, everything is put in
 // order, and what is missing is said.
 func Assemble(spans []*Span, o Options) *Trajectory {
-	b := newBuilder(Join(spans))
+	room := scratches.Get().(*scratch)
+	defer room.done()
+	b := newBuilder(Join(spans), room)
 	b.link()
 	b.pieces()
 	b.askedBelow()

@@ -29,15 +29,30 @@ func TaskKeyOf(input string) string {
 // (ids, numbers, dates) become "#", white space is folded, letters are lower
 // case.
 func MaskInput(input string) string {
-	var b strings.Builder
-	b.Grow(len(input))
+	b := make([]byte, 0, len(input))
 	for word := range strings.FieldsSeq(stripTags(input)) {
-		if b.Len() > 0 {
-			b.WriteByte(' ')
+		if len(b) > 0 {
+			b = append(b, ' ')
 		}
-		b.WriteString(maskWord(word))
+		b = appendMasked(b, word)
 	}
-	return b.String()
+	return string(b)
+}
+
+// appendMasked appends a word as MaskInput shows it; most are letters.
+func appendMasked(dst []byte, word string) []byte {
+	from := len(dst)
+	for i := range len(word) {
+		c := word[i]
+		if c >= utf8.RuneSelf || '0' <= c && c <= '9' {
+			return append(dst[:from], maskWord(word)...)
+		}
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		dst = append(dst, c)
+	}
+	return dst
 }
 
 func maskWord(word string) string {

@@ -22,17 +22,24 @@ func sameJSON(a, b string) bool {
 	return reflect.DeepEqual(x, y)
 }
 
-// parsedJSON is a JSON text and its value.
+// parsedJSON is a JSON text and its value, which is read when it is asked for:
+// most texts that are compared are the same.
 type parsedJSON struct {
-	text  string
-	value any
-	valid bool
+	text   string
+	parsed bool
+	value  any
+	valid  bool
 }
 
-func parseJSON(s string) *parsedJSON {
-	p := &parsedJSON{text: s}
-	p.valid = json.Unmarshal([]byte(s), &p.value) == nil
-	return p
+func parseJSON(s string) *parsedJSON { return &parsedJSON{text: s} }
+
+// read says whether the text is JSON.
+func (p *parsedJSON) read() bool {
+	if !p.parsed {
+		p.parsed = true
+		p.valid = json.Unmarshal([]byte(p.text), &p.value) == nil
+	}
+	return p.valid
 }
 
 // fit says how well the arguments that a tool run shows are those that the
@@ -55,7 +62,7 @@ func (p *parsedJSON) fits(q *parsedJSON) fit {
 	if p.text == q.text {
 		return fitSame
 	}
-	if !p.valid || !q.valid {
+	if !p.read() || !q.read() {
 		if strings.TrimSpace(p.text) == strings.TrimSpace(q.text) {
 			return fitSame
 		}

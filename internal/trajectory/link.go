@@ -69,8 +69,9 @@ func (b *builder) hashPrompts() {
 		total += len(n.turns)
 		longest = max(longest, len(n.call.Prompt))
 	}
-	b.table.init(longest + len(b.calls))
-	room := make([]uint64, total)
+	b.table.init(longest+len(b.calls), b.room)
+	b.room.hashes = sized(b.room.hashes, total)
+	room := b.room.hashes
 	var before node
 	for _, n := range b.calls {
 		n.hashes, room = room[:len(n.turns):len(n.turns)], room[len(n.turns):]

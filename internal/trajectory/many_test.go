@@ -81,7 +81,7 @@ func TestFewAndMany(t *testing.T) {
 // TestMessagesOfOneHashStayApart: identity is a hash and then a comparison.
 func TestMessagesOfOneHashStayApart(t *testing.T) {
 	var table messageTable
-	table.init(1)
+	table.init(1, &scratch{known: map[*Message]int32{}})
 	for i := range 3 * few {
 		m := &Message{Role: RoleUser, Text: "same", Parts: fmt.Sprint(i)} // parts are not hashed
 		assert.EqualValues(t, i, table.index(m))

@@ -40,13 +40,16 @@ type builder struct {
 	tools []*node
 	table messageTable
 	hexed hexed
+	room  *scratch
 }
 
-func newBuilder(spans []*Span) *builder {
-	b := &builder{tree: newTree(spans)}
+func newBuilder(spans []*Span, r *scratch) *builder {
+	b := &r.builder
+	*b = builder{tree: newTree(spans, r), room: r}
 	calls := b.tree.modelCalls()
 	b.calls = make([]*node, 0, len(calls))
-	nodes := make([]node, len(b.tree.spans)) // one piece, most are used
+	r.nodes = sized(r.nodes, len(b.tree.spans)) // one piece, most are used
+	nodes := r.nodes
 	for k, i := range calls {
 		s, n := b.tree.spans[i], &nodes[k]
 		*n = node{span: s, at: i, scope: b.tree.scopeOf(i), start: s.Start, call: s.Call}

@@ -9,10 +9,15 @@ import (
 func (b *builder) writeSteps(t *Trajectory, nodes []*node) {
 	t.Steps = make([]Step, len(nodes))
 	calls := make([]ModelCall, len(b.calls))
+	parents := make([]int, 0, len(nodes))
 	for i, n := range nodes {
 		s := &t.Steps[i]
 		s.Index = i
 		b.place(s, n)
+		if cause := b.cause(n); cause != nil {
+			parents = append(parents, cause.index)
+			s.Parent = &parents[len(parents)-1]
+		}
 		if n.call != nil {
 			s.Model = &calls[t.ModelCalls]
 			b.modelStep(s, n)
@@ -41,9 +46,6 @@ func (b *builder) place(s *Step, n *node) {
 		s.StartedAt, s.EndedAt, s.Error = n.span.Start/1000, n.span.End/1000, n.span.Error
 		s.Reasons = slices.Clone(n.span.Missing)
 		s.Attributes = stepAttributes(n.span)
-	}
-	if cause := b.cause(n); cause != nil {
-		s.Parent = &cause.index
 	}
 	s.Thread = n.thread
 	if n.parent != nil {

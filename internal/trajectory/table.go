@@ -21,9 +21,9 @@ type messageFact struct {
 }
 
 // init makes room for about n messages.
-func (t *messageTable) init(n int) {
-	t.list, t.hashes = make([]Message, 0, n), make([]uint64, 0, n)
-	t.known, t.facts = make(map[*Message]int32, n), make([]messageFact, 0, n)
+func (t *messageTable) init(n int, r *scratch) {
+	t.list, t.hashes = make([]Message, 0, n), sized(r.texts, n)[:0]
+	t.known, t.facts = r.known, sized(r.facts, n)[:0]
 }
 
 func (t *messageTable) fact(m *Message) *messageFact {

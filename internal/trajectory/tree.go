@@ -17,8 +17,8 @@ type spanKey struct {
 }
 
 // newTree drops span ids that are known already and orders the rest by start.
-func newTree(in []*Span) tree {
-	t := tree{spans: make([]*Span, 0, len(in)), parent: make([]int, len(in))}
+func newTree(in []*Span, r *scratch) tree {
+	t := tree{spans: sized(r.spans, len(in))[:0], parent: sized(r.parent, len(in))}
 	index := newSpanIndex(len(in))
 	for _, s := range in {
 		key := spanKey{s.TraceID, s.SpanID}

@@ -35,9 +35,10 @@ type Options struct {
 // decoder for each trajectory keeps that memory bounded by the trajectory.
 // It is not safe for concurrent use.
 type Decoder struct {
-	opt  Options
-	memo memo
-	r    *reader // during Decode only
+	opt   Options
+	memo  memo
+	rooms rooms
+	r     *reader // during Decode only
 }
 
 // readers are shared: open trajectories are many, spans are read one at a time.
@@ -48,7 +49,19 @@ func NewDecoder(opt Options) *Decoder { return &Decoder{opt: opt} }
 
 // Forget makes the decoder like a new one, for the next trajectory. What it has
 // decoded stays as it is.
-func (d *Decoder) Forget() { d.memo.forget() }
+func (d *Decoder) Forget() {
+	d.memo.forget()
+	d.memo.slab, d.rooms = slab[trajectory.Message]{}, rooms{}
+}
+
+// Recycle is Forget for an owner who is done with everything that was decoded
+// since the last Forget or Recycle: the room of those spans and messages is used
+// again. Texts stay as they are.
+func (d *Decoder) Recycle() {
+	d.memo.forget()
+	d.memo.slab.reset()
+	d.rooms.reset()
+}
 
 // Marked says whether a span carries a GenAI marker of any dialect. It looks at
 // names only and is cheap enough for every ordinary span.
@@ -79,7 +92,7 @@ func (d *Decoder) Decode(res pcommon.Resource, scope pcommon.InstrumentationScop
 		r.take(k, v)
 	}
 	name := again(&d.memo.before.name, span.Name())
-	s, n := newSpan(r.role(name))
+	s, n := d.rooms.newSpan(r.role(name))
 	s.TraceID, s.SpanID, s.ParentID = trajectory.TraceID(span.TraceID()), trajectory.SpanID(span.SpanID()), trajectory.SpanID(span.ParentSpanID())
 	s.Name, s.Start, s.End = name, int64(span.StartTimestamp()), int64(span.EndTimestamp()) //nolint:gosec // OTLP times fit until 2262
 	s.Remote = remoteParent(span)

@@ -24,7 +24,7 @@ type memo struct {
 	texts   texts
 	items   map[*trajectory.Message]bool // those that were items of a reply, see Decoder.turns
 	names   []string                     // of tools, mostly: few, and repeated
-	slab    []trajectory.Message
+	slab    slab[trajectory.Message]
 	ones    []*trajectory.Message
 }
 
@@ -35,7 +35,7 @@ func (m *memo) forget() {
 	clear(m.last)
 	clear(m.names)
 	clear(m.results)
-	*m = memo{known: m.known[:0], last: m.last[:0], names: m.names[:0], results: m.results[:0]}
+	*m = memo{slab: m.slab, known: m.known[:0], last: m.last[:0], names: m.names[:0], results: m.results[:0]}
 }
 
 // parsed is what became of a raw text.
@@ -134,11 +134,9 @@ func sizeOf(x *trajectory.Message) int {
 
 // message keeps a copy of x. Messages of a trajectory live and go together.
 func (m *memo) message(x *trajectory.Message) *trajectory.Message {
-	if len(m.slab) == cap(m.slab) {
-		m.slab = make([]trajectory.Message, 0, 8)
-	}
-	m.slab = append(m.slab, *x)
-	return &m.slab[len(m.slab)-1]
+	out := m.slab.next(8)
+	*out = *x
+	return out
 }
 
 // one is a list of one message.

@@ -22,20 +22,33 @@ type (
 	}
 )
 
+// rooms are those of the spans that a decoder decoded.
+type rooms struct {
+	models slab[modelRoom]
+	tools  slab[toolRoom]
+	others slab[trajectory.Span]
+}
+
+func (r *rooms) reset() {
+	r.models.reset()
+	r.tools.reset()
+	r.others.reset()
+}
+
 // newSpan is an empty span with the part that its role asks for, and the
 // numbers of a model call.
-func newSpan(role trajectory.Role) (s *trajectory.Span, n *numbers) {
+func (r *rooms) newSpan(role trajectory.Role) (s *trajectory.Span, n *numbers) {
 	switch role {
 	case trajectory.RoleModelSpan:
-		room := &modelRoom{}
+		room := r.models.next(2)
 		s = &room.span
 		s.Call, n = &room.call, &room.numbers
 	case trajectory.RoleToolSpan:
-		room := &toolRoom{}
+		room := r.tools.next(2)
 		s = &room.span
 		s.Tool = &room.run
 	default:
-		s = &trajectory.Span{}
+		s = r.others.next(1)
 	}
 	s.Role = role
 	return s, n

@@ -27,9 +27,16 @@ type Options struct {
 // tool runs are matched to the calls that asked for them, everything is put in
 // order, and what is missing is said.
 func Assemble(spans []*Span, o Options) *Trajectory {
+	return new(Assembler).Assemble(spans, o)
+}
+
+// Assemble is [Assemble] for who is done with a trajectory before the next one:
+// what it returns is valid until the next call.
+func (a *Assembler) Assemble(spans []*Span, o Options) *Trajectory {
+	a.results.reset()
 	room := scratches.Get().(*scratch)
 	defer room.done()
-	b := newBuilder(Join(spans), room)
+	b := newBuilder(Join(spans), room, &a.results)
 	b.link()
 	b.pieces()
 	b.askedBelow()

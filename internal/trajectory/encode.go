@@ -35,11 +35,14 @@ func AppendEncode(dst []byte, t *Trajectory) []byte {
 	return b
 }
 
-// MaxEncodedRevision is the most bytes that AppendRevision adds.
-const MaxEncodedRevision = 12
+// AppendEncodeAt is AppendEncode that also says where the revision is, as
+// [AppendRevision] writes it.
+func AppendEncodeAt(dst []byte, t *Trajectory) (encoded []byte, revisionAt int) {
+	revisionAt = len(putString(putInt(dst, 1, Version), 2, t.ID))
+	return AppendEncode(dst, t), revisionAt
+}
 
-// AppendRevision adds a revision to the encoding of a trajectory that was
-// encoded without one.
+// AppendRevision appends a revision as an encoded trajectory has it.
 func AppendRevision(dst []byte, revision int64) []byte { return putInt(dst, 3, revision) }
 
 func putHead(b []byte, t *Trajectory) []byte {

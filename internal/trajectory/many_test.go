@@ -80,7 +80,7 @@ func TestFewAndMany(t *testing.T) {
 
 // TestMessagesOfOneHashStayApart: identity is a hash and then a comparison.
 func TestMessagesOfOneHashStayApart(t *testing.T) {
-	var table messageTable
+	table := messageTable{results: &results{}}
 	table.init(1, &scratch{known: map[*Message]int32{}})
 	for i := range 3 * few {
 		m := &Message{Role: RoleUser, Text: "same", Parts: fmt.Sprint(i)} // parts are not hashed

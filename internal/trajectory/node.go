@@ -41,11 +41,14 @@ type builder struct {
 	table messageTable
 	hexed hexed
 	room  *scratch
+
+	results *results
 }
 
-func newBuilder(spans []*Span, r *scratch) *builder {
+func newBuilder(spans []*Span, r *scratch, out *results) *builder {
 	b := &r.builder
-	*b = builder{tree: newTree(spans, r), room: r}
+	*b = builder{tree: newTree(spans, r), room: r, results: out}
+	b.table.results = out
 	calls := b.tree.modelCalls()
 	b.calls = make([]*node, 0, len(calls))
 	r.nodes = sized(r.nodes, len(b.tree.spans)) // one piece, most are used
@@ -66,7 +69,8 @@ func newBuilder(spans []*Span, r *scratch) *builder {
 
 // newTools makes the tool runs out of a piece of nodes that is long enough.
 func (b *builder) newTools(nodes []node) {
-	runs := make([]ToolRun, 0, len(nodes))
+	b.results.runs = sized(b.results.runs, len(nodes))
+	runs := b.results.runs[:0]
 	b.tools = make([]*node, 0, len(nodes))
 	for i, s := range b.tree.spans {
 		if !isTool(s) || b.innerTool(i) {

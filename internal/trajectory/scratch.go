@@ -17,6 +17,43 @@ type scratch struct {
 
 var scratches = sync.Pool{New: func() any { return &scratch{known: map[*Message]int32{}} }}
 
+// results is what steps and messages of an assembled trajectory are made of.
+type results struct {
+	steps    []Step
+	calls    []ModelCall
+	runs     []ToolRun
+	parents  []int
+	messages []Message
+	indices  []int32
+}
+
+// Assembler assembles one trajectory after the other in the same room. The zero
+// value is ready. It is not safe for concurrent use.
+type Assembler struct{ results results }
+
+// reset takes back what the last trajectory was made of.
+func (r *results) reset() {
+	if cap(r.steps) > maxScratch || cap(r.messages) > maxScratch || cap(r.indices) > maxScratch*maxScratch {
+		*r = results{}
+		return
+	}
+	clear(r.steps)
+	clear(r.calls)
+	clear(r.runs)
+	clear(r.messages)
+	r.indices = r.indices[:0]
+}
+
+// ints is a list of n indices.
+func (r *results) ints(n int) []int32 {
+	if cap(r.indices)-len(r.indices) < n {
+		r.indices = make([]int32, 0, max(2*cap(r.indices), n, 64))
+	}
+	from := len(r.indices)
+	r.indices = r.indices[:from+n]
+	return r.indices[from : from+n : from+n]
+}
+
 // maxScratch is the size, in spans or messages, of the largest assembly whose scratch
 // is kept.
 const maxScratch = 1024

@@ -7,9 +7,10 @@ import (
 
 // writeSteps turns the ordered nodes into steps and fills the message table.
 func (b *builder) writeSteps(t *Trajectory, nodes []*node) {
-	t.Steps = make([]Step, len(nodes))
-	calls := make([]ModelCall, len(b.calls))
-	parents := make([]int, 0, len(nodes))
+	r := b.results
+	r.steps, r.calls, r.parents = sized(r.steps, len(nodes)), sized(r.calls, len(b.calls)), sized(r.parents, len(nodes))
+	t.Steps = r.steps
+	calls, parents := r.calls, r.parents[:0]
 	for i, n := range nodes {
 		s := &t.Steps[i]
 		s.Index = i
@@ -28,7 +29,7 @@ func (b *builder) writeSteps(t *Trajectory, nodes []*node) {
 		}
 		s.Trainable = len(s.Reasons) == 0
 	}
-	t.Messages = b.table.list
+	t.Messages, r.messages = b.table.list, b.table.list
 }
 
 // place sets where and when a step happened and what caused it.

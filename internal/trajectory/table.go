@@ -13,6 +13,8 @@ type messageTable struct {
 	facts  []messageFact
 	last   []*Message // the latest list of messages, and what became of it
 	was    []int32
+
+	results *results
 }
 
 type messageFact struct {
@@ -22,7 +24,7 @@ type messageFact struct {
 
 // init makes room for about n messages.
 func (t *messageTable) init(n int, r *scratch) {
-	t.list, t.hashes = make([]Message, 0, n), sized(r.texts, n)[:0]
+	t.list, t.hashes = sized(t.results.messages, n)[:0], sized(r.texts, n)[:0]
 	t.known, t.facts = r.known, sized(r.facts, n)[:0]
 }
 
@@ -95,7 +97,7 @@ func (t *messageTable) indices(ms []*Message) []int32 {
 	if ms == nil {
 		return nil
 	}
-	out := make([]int32, len(ms))
+	out := t.results.ints(len(ms))
 	i := 0
 	for ; i < len(ms) && i < len(t.last) && ms[i] == t.last[i]; i++ {
 		out[i] = t.was[i]

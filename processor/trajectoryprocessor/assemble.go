@@ -24,7 +24,7 @@ func (a *assembler) assemble(ctx context.Context, closed []buffer.Closed, now ti
 			w = a.pushFull(w)
 			continue
 		}
-		t := a.trajectory(c.Spans, c.Options, now.UnixMicro())
+		t := a.trajectory(new(trajectory.Assembler), c.Spans, c.Options, now.UnixMicro())
 		a.hub.countTrajectory(ctx, t)
 		if a.hub.cfg.Emit == emitSpans {
 			w.spans(c, t)
@@ -48,9 +48,9 @@ func (a *assembler) pushFull(w *writer) *writer {
 }
 
 // trajectory assembles and scores at a time in µs.
-func (a *assembler) trajectory(spans []*trajectory.Span, opt trajectory.Options, now int64) *trajectory.Trajectory {
+func (a *assembler) trajectory(in *trajectory.Assembler, spans []*trajectory.Span, opt trajectory.Options, now int64) *trajectory.Trajectory {
 	opt.Writer = a.hub.writer
-	t := trajectory.Assemble(spans, opt)
+	t := in.Assemble(spans, opt)
 	if a.hub.engine == nil {
 		return t
 	}

@@ -35,7 +35,7 @@ type assembler struct {
 	out    outbox
 	report func(*componentstatus.Event)
 
-	scratch sync.Pool // *[]byte, for encoding
+	kits sync.Pool // *kit
 
 	mu       sync.Mutex // guards what follows
 	buf      *buffer.Buffer
@@ -50,7 +50,7 @@ func newAssembler(h *hub, next consumer.Traces) *assembler {
 		out:    outbox{next: next},
 		report: func(*componentstatus.Event) {},
 
-		scratch: sync.Pool{New: func() any { return new([]byte) }},
+		kits: sync.Pool{New: func() any { return new(kit) }},
 		buf: buffer.New(buffer.Config{
 			RootGrace: cfg.RootGrace, Idle: cfg.Idle, MaxAge: cfg.MaxAge, LateWindow: cfg.LateWindow,
 			MaxTrajectoryBytes: int64(cfg.MaxTrajectoryMiB) * mib,
@@ -103,15 +103,16 @@ func (a *assembler) add(now int64, td ptrace.Traces, s *sorted) error {
 
 // rested drops the decoders of traces that became whole, and returns the traces
 // of which trajectories can be made. a.mu is held.
-func (a *assembler) rested() []buffer.Whole {
-	var whole []buffer.Whole
+func (a *assembler) rested() []whole {
+	var list []whole
 	for _, w := range a.buf.Rested() {
-		a.decoders.drop(w.Trace)
 		if w.Spans != nil && a.hub.cfg.Emit == emitTrajectories {
-			whole = append(whole, w)
+			list = append(list, whole{w, a.decoders.take(w.Trace)})
+		} else {
+			a.decoders.drop(w.Trace)
 		}
 	}
-	return whole
+	return list
 }
 
 // refused counts a request that was not taken and says what to do with it.

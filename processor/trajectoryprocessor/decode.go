@@ -100,14 +100,27 @@ func (d *decoders) clear() {
 }
 
 func (d *decoders) drop(id trajectory.TraceID) {
+	if dec := d.take(id); dec != nil && len(d.spare) < maxSpare {
+		dec.Forget()
+		d.spare = append(d.spare, dec)
+	}
+}
+
+// take is the decoder of a trace, nil for none. It is the caller's.
+func (d *decoders) take(id trajectory.TraceID) *genai.Decoder {
 	dec := d.young[id]
 	if dec == nil {
 		dec = d.old[id]
 	}
 	delete(d.young, id)
 	delete(d.old, id)
+	return dec
+}
+
+// recycle takes a decoder back, with all that it decoded.
+func (d *decoders) recycle(dec *genai.Decoder) {
 	if dec != nil && len(d.spare) < maxSpare {
-		dec.Forget()
+		dec.Recycle()
 		d.spare = append(d.spare, dec)
 	}
 }

@@ -1,44 +1,62 @@
 package trajectoryprocessor
 
 import (
+	"encoding/binary"
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracegrad/tracegrad/internal/buffer"
+	"github.com/tracegrad/tracegrad/internal/genai"
 	"github.com/tracegrad/tracegrad/internal/trajectory"
 )
 
 // prepared is a trajectory that was assembled, scored and encoded as soon as it
 // was whole. It waits for stragglers; if one comes it is made anew.
 type prepared struct {
-	head    trajectory.Trajectory // without steps, messages, facts: what describe needs
-	encoded pcommon.ByteSlice     // without the revision
+	head       trajectory.Trajectory // without steps, messages, facts: what describe needs
+	encoded    pcommon.ByteSlice
+	revisionAt int // where it has its revision
+}
+
+// whole is a whole trace with its decoder, to which the spans belong; nil =
+// they belong to others.
+type whole struct {
+	buffer.Whole
+	decoder *genai.Decoder
 }
 
 // prepare makes trajectories of whole traces. Requests are served by several
 // goroutines: it does not hold a.mu for the work.
-func (a *assembler) prepare(whole []buffer.Whole, now int64) {
-	if len(whole) == 0 {
+func (a *assembler) prepare(list []whole, now int64) {
+	if len(list) == 0 {
 		return
 	}
-	scratch := a.scratch.Get().(*[]byte)
-	made := make([]*prepared, len(whole))
-	for i := range whole {
-		t := a.trajectory(whole[i].Spans, whole[i].Options, now/1000)
-		*scratch = trajectory.AppendEncode((*scratch)[:0], t)
+	kit := a.kits.Get().(*kit)
+	made := make([]*prepared, len(list))
+	for i := range list {
+		opt := list[i].Options
+		opt.Revision = now / 1000 // takes as many bytes as the revision that it will have
+		t := a.trajectory(&kit.assembler, list[i].Spans, opt, now/1000)
 		p := &prepared{head: headOf(t), encoded: pcommon.NewByteSlice()}
-		p.encoded.EnsureCapacity(len(*scratch) + trajectory.MaxEncodedRevision)
-		p.encoded.FromRaw(*scratch)
+		kit.encoded, p.revisionAt = trajectory.AppendEncodeAt(kit.encoded[:0], t)
+		p.encoded.FromRaw(kit.encoded)
 		made[i] = p
 	}
-	a.scratch.Put(scratch)
+	a.kits.Put(kit)
 	a.mu.Lock()
 	for i, p := range made {
-		a.buf.Prepare(whole[i], p, int64(p.encoded.Len())+headCost)
+		a.buf.Prepare(list[i].Whole, p, int64(p.encoded.Len())+headCost)
+		a.decoders.recycle(list[i].decoder)
 	}
 	a.mu.Unlock()
+}
+
+// kit is what making trajectories needs besides.
+type kit struct {
+	assembler trajectory.Assembler
+	encoded   []byte
 }
 
 // headCost is about what the head of a prepared trajectory holds.
@@ -48,7 +66,7 @@ const headCost = 1024
 // Its texts are copies: they must not keep all that was decoded.
 func headOf(t *trajectory.Trajectory) trajectory.Trajectory {
 	h := trajectory.Trajectory{
-		ID: t.ID, TaskKey: strings.Clone(t.TaskKey), ConversationID: strings.Clone(t.ConversationID), UserID: strings.Clone(t.UserID),
+		ID: t.ID, Revision: t.Revision, TaskKey: strings.Clone(t.TaskKey), ConversationID: strings.Clone(t.ConversationID), UserID: strings.Clone(t.UserID),
 		ServiceName: strings.Clone(t.ServiceName), CloseReason: t.CloseReason, Status: t.Status, Error: strings.Clone(t.Error),
 		StartedAt: t.StartedAt, EndedAt: t.EndedAt, SpanCount: t.SpanCount, ModelCalls: t.ModelCalls, ToolCalls: t.ToolCalls,
 		Trainable: t.Trainable, Reasons: t.Reasons, Rewards: t.Rewards,
@@ -64,12 +82,26 @@ func headOf(t *trajectory.Trajectory) trajectory.Trajectory {
 
 // prepared appends a prepared trajectory as one span.
 func (w *writer) prepared(p *prepared, revision int64) {
-	p.head.Revision = revision
 	span := w.spansOf(p.head.ServiceName).AppendEmpty()
+	p.setRevision(revision)
 	describe(span, &p.head)
-	p.encoded.Append(trajectory.AppendRevision(w.scratch[:0], revision)...)
 	w.add(int64(p.encoded.Len()))
 	p.encoded.MoveTo(span.Attributes().PutEmptyBytes(trajectory.AttrTrajectory))
+}
+
+// setRevision writes the revision over the one that was there.
+func (p *prepared) setRevision(revision int64) {
+	var room [binary.MaxVarintLen64]byte
+	bytes := trajectory.AppendRevision(room[:0], revision)
+	have := trajectory.AppendRevision(nil, p.head.Revision)
+	if len(bytes) != len(have) { // the clock jumped: of two, the last counts
+		p.encoded.Append(bytes...)
+	} else {
+		for i, b := range bytes {
+			p.encoded.SetAt(p.revisionAt+i, b)
+		}
+	}
+	p.head.Revision = revision
 }
 
 // spansOf is where trajectories of a service go to in the batch.

@@ -69,7 +69,8 @@ func (d *Decoder) DecodeRecord(res pcommon.Resource, _ pcommon.InstrumentationSc
 	if read == nil {
 		return nil
 	}
-	defer d.begin()()
+	d.begin()
+	defer d.end()
 	added := d.memo.added
 	r := d.r
 	r.flat.room = rec.Attributes().Len() + 64

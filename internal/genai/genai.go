@@ -81,7 +81,8 @@ func Marked(scope pcommon.InstrumentationScope, span ptrace.Span) bool {
 // other reference to it. Spans without a GenAI role are structure: they keep
 // the tree whole and name no step.
 func (d *Decoder) Decode(res pcommon.Resource, scope pcommon.InstrumentationScope, span ptrace.Span) *trajectory.Span {
-	defer d.begin()()
+	d.begin()
+	defer d.end()
 	r, added := d.r, d.memo.added
 	if r.spoken = scopes[scope.Name()]; r.spoken != 0 {
 		r.marked = true
@@ -136,15 +137,15 @@ func (d *Decoder) Decode(res pcommon.Resource, scope pcommon.InstrumentationScop
 	return s
 }
 
-// begin takes a reader; what it returns gives it back.
-func (d *Decoder) begin() (end func()) {
-	r := readers.Get().(*reader)
-	r.reset()
-	d.r = r
-	return func() {
-		d.r = nil
-		readers.Put(r)
-	}
+// begin takes a reader, end gives it back.
+func (d *Decoder) begin() {
+	d.r = readers.Get().(*reader)
+	d.r.reset()
+}
+
+func (d *Decoder) end() {
+	readers.Put(d.r)
+	d.r = nil
 }
 
 // remoteParent reads the OTLP flags: bit 8 says that bit 9 is known.

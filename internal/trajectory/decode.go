@@ -70,6 +70,9 @@ func decode(s string) (*Trajectory, error) {
 	if err := resolveTools(t.Steps, r.tools); err != nil {
 		return nil, err
 	}
+	if err := resolveResults(t.Messages, r.shown); err != nil {
+		return nil, err
+	}
 	return t, t.Valid()
 }
 

@@ -1,5 +1,7 @@
 package trajectory
 
+import "math"
+
 func (r *reader) message(m *Message) {
 	outer := r.enter()
 	for r.more() {
@@ -196,6 +198,8 @@ func (r *reader) tool(t *ToolRun) {
 			t.Arguments = r.text()
 		case 4<<3 | wireBytes:
 			t.Result = place(&r.results, r.text())
+		case 5<<3 | wireVarint:
+			r.shown = append(r.shown, resultRef{t, int32(min(r.varint(), math.MaxInt32))})
 		default:
 			r.skip(tag)
 		}

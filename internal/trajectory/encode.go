@@ -19,9 +19,10 @@ func AppendEncode(dst []byte, t *Trajectory) []byte {
 		b = end(putMessage(inner, &t.Messages[i]), at)
 	}
 	var tools toolsIndex
+	results := resultsIndex{messages: t.Messages}
 	for i := range t.Steps {
 		inner, at := begin(b, 15)
-		b = end(putStep(inner, &t.Steps[i], tools.earlier(t.Steps, i)), at)
+		b = end(putStep(inner, &t.Steps[i], tools.earlier(t.Steps, i), &results), at)
 	}
 	b = putSummary(b, t)
 	for i := range t.Rewards {
@@ -101,7 +102,7 @@ func putMessage(b []byte, m *Message) []byte {
 }
 
 // putStep refers to the earlier step that shows the same tools; -1 = none does.
-func putStep(b []byte, s *Step, tools int) []byte {
+func putStep(b []byte, s *Step, tools int, results *resultsIndex) []byte {
 	b = putInt(b, 1, s.Index)
 	b = putInt(b, 2, s.Thread)
 	b = putOptInt(b, 3, s.Parent)
@@ -127,7 +128,7 @@ func putStep(b []byte, s *Step, tools int) []byte {
 	}
 	if s.Tool != nil {
 		inner, at := begin(b, 15)
-		b = end(putTool(inner, s.Tool), at)
+		b = end(putTool(inner, s.Tool, results.message(s.Tool)), at)
 	}
 	return b
 }
@@ -158,11 +159,15 @@ func putModel(b []byte, m *ModelCall) []byte {
 	return putFloats(b, 24, m.Logprobs)
 }
 
-func putTool(b []byte, t *ToolRun) []byte {
+// putTool refers to the message that shows the result; -1 = none does.
+func putTool(b []byte, t *ToolRun, result int) []byte {
 	b = putString(b, 1, t.Name)
 	b = putString(b, 2, t.CallID)
 	b = putString(b, 3, t.Arguments)
-	if t.Result != nil {
+	switch {
+	case result >= 0:
+		b = putOptInt(b, 5, &result)
+	case t.Result != nil:
 		b = putText(b, 4, *t.Result)
 	}
 	return b

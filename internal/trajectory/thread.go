@@ -38,7 +38,11 @@ func hashCompact(s string) uint64 {
 	if !strings.ContainsAny(s, " \n\t\r") {
 		return hashText(s)
 	}
-	b := make([]byte, 0, len(s))
+	var room [512]byte
+	b := room[:0]
+	if len(s) > len(room) {
+		b = make([]byte, 0, len(s))
+	}
 	inString := false
 	for i := 0; i < len(s); i++ {
 		c := s[i]

@@ -23,7 +23,8 @@ type reader struct {
 	n   int // the end of the message that is being read
 	err error
 
-	tools []toolsRef // to be resolved when all steps are read
+	shown []resultRef // likewise, when all messages are
+	tools []toolsRef  // to be resolved when all steps are read
 
 	// What optional fields point to, a few at a time.
 	wholes  []int64

@@ -40,6 +40,10 @@ func fixStep(r *rand.Rand, t *trajectory.Trajectory, i int) {
 		if s.Tool == nil {
 			s.Tool = &trajectory.ToolRun{}
 		}
+		if len(t.Messages) > 0 && r.IntN(2) == 0 { // results are shown to the model
+			m, text := &t.Messages[r.IntN(len(t.Messages))], fmt.Sprintf("a result that the next prompt shows: %d", r.Uint64())
+			m.Text, m.ToolCallID, s.Tool.CallID, s.Tool.Result = text, "call", "call", &text
+		}
 		return
 	}
 	s.Tool = nil

@@ -51,17 +51,8 @@ func (a *assembler) pushFull(w *writer) *writer {
 func (a *assembler) trajectory(in *trajectory.Assembler, spans []*trajectory.Span, opt trajectory.Options, now int64) *trajectory.Trajectory {
 	opt.Writer = a.hub.writer
 	t := in.Assemble(spans, opt)
-	if a.hub.engine == nil {
-		return t
-	}
-	t.Rewards = a.hub.engine.Score(t, t.Facts, now)
-	for _, r := range t.Rewards {
-		// A rule that waits for facts is judged when it is trained on.
-		if !r.Provisional && a.hub.engine.Masks(r) {
-			t.Reasons = append(t.Reasons, trajectory.ReasonRewardMissing)
-			t.Trainable = false
-			break
-		}
+	if a.hub.engine != nil {
+		a.hub.engine.Apply(t, now)
 	}
 	return t
 }

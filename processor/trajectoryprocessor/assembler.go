@@ -39,7 +39,7 @@ type assembler struct {
 
 	mu       sync.Mutex // guards what follows
 	buf      *buffer.Buffer
-	decoders decoders
+	decoders *genai.Decoders
 	stopped  bool
 }
 
@@ -58,7 +58,7 @@ func newAssembler(h *hub, next consumer.Traces) *assembler {
 			MaxOpen:            cfg.MaxOpen,
 			ByKey:              cfg.Key == keyAttributes,
 		}),
-		decoders: newDecoders(genai.Options{TaskKey: cfg.TaskKey, Tenant: cfg.TenantKey, Attributes: cfg.Attributes, Shared: &genai.Shared{}}),
+		decoders: genai.NewDecoders(genai.Options{TaskKey: cfg.TaskKey, Tenant: cfg.TenantKey, Attributes: cfg.Attributes, Shared: &genai.Shared{}}),
 	}
 }
 
@@ -107,9 +107,9 @@ func (a *assembler) rested() []whole {
 	var list []whole
 	for _, w := range a.buf.Rested() {
 		if w.Spans != nil && a.hub.cfg.Emit == emitTrajectories {
-			list = append(list, whole{w, a.decoders.take(w.Trace)})
+			list = append(list, whole{w, a.decoders.Take(w.Trace)})
 		} else {
-			a.decoders.drop(w.Trace)
+			a.decoders.Drop(w.Trace)
 		}
 	}
 	return list
@@ -170,7 +170,7 @@ func (a *assembler) flush(ctx context.Context) {
 	a.mu.Lock()
 	closed := a.buf.Flush(now.UnixNano())
 	a.stopped = true
-	a.decoders.clear()
+	a.decoders.Clear()
 	a.mu.Unlock()
 	ok := true
 	for len(closed) > 0 && ok && ctx.Err() == nil {
@@ -193,7 +193,7 @@ func (a *assembler) forget(closed []buffer.Closed) {
 		for _, s := range closed[i].Spans {
 			if s.TraceID != last {
 				last = s.TraceID
-				a.decoders.drop(last)
+				a.decoders.Drop(last)
 			}
 		}
 	}

@@ -48,7 +48,7 @@ func (a *assembler) prepare(list []whole, now int64) {
 	a.mu.Lock()
 	for i, p := range made {
 		a.buf.Prepare(list[i].Whole, p, int64(p.encoded.Len())+headCost)
-		a.decoders.recycle(list[i].decoder)
+		a.decoders.Recycle(list[i].decoder)
 	}
 	a.mu.Unlock()
 }

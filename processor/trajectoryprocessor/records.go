@@ -8,7 +8,6 @@ import (
 
 	"github.com/tracegrad/tracegrad/internal/buffer"
 	"github.com/tracegrad/tracegrad/internal/genai"
-	"github.com/tracegrad/tracegrad/internal/trajectory"
 )
 
 // recorded says whether any log record of a request may be an agent's.
@@ -56,22 +55,8 @@ func (a *assembler) takeRecords(ctx context.Context, ld plog.Logs) error {
 // decodeRecords turns log records into items for the buffer. a.mu is held.
 func (a *assembler) decodeRecords(ld plog.Logs) []buffer.Item {
 	var items []buffer.Item
-	same := map[trajectory.SpanID]int{} // records of this request that say the same at the same time
-	for _, rl := range ld.ResourceLogs().All() {
-		for _, sl := range rl.ScopeLogs().All() {
-			for _, r := range sl.LogRecords().All() {
-				if !genai.Recorded(r) {
-					continue
-				}
-				id := genai.RecordID(r)
-				s := a.decoders.of(trajectory.TraceID(r.TraceID())).DecodeRecord(rl.Resource(), sl.Scope(), r, same[id])
-				same[id]++
-				if s == nil || s.TraceID == (trajectory.TraceID{}) {
-					continue
-				}
-				items = append(items, buffer.Item{Span: s})
-			}
-		}
+	for _, s := range a.decoders.DecodeRecords(ld) {
+		items = append(items, buffer.Item{Span: s})
 	}
 	return items
 }

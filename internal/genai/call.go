@@ -50,13 +50,9 @@ func (d *Decoder) prompt(s *trajectory.Span, c *trajectory.Call) {
 	case r.has(fVercelPrompt):
 		c.Prompt, missing = d.history(r.text(fVercelPrompt))
 	case len(r.flat.input) > 0 || r.flat.cut:
-		var all shown
-		if c.Prompt, all = d.build(r.flat.input, false); all != whole {
-			missing = trajectory.ReasonTruncated
-		}
-		if hidden(c.Prompt) {
-			c.Prompt, missing = nil, trajectory.ReasonRedacted
-		}
+		c.Prompt, missing = d.flattened(&r.flat, r.flat.input, false)
+	case len(r.indexed.input) > 0 || r.indexed.cut:
+		c.Prompt, missing = d.flattened(&r.indexed, r.indexed.input, false)
 	case r.flat.prompt != "":
 		c.Prompt = d.says(trajectory.RoleUser, r.flat.prompt)
 	}
@@ -69,6 +65,34 @@ func (d *Decoder) prompt(s *trajectory.Span, c *trajectory.Call) {
 		}
 	}
 	s.Missing = addReason(s.Missing, missing)
+}
+
+// flattened reads messages that are one attribute a leaf.
+func (d *Decoder) flattened(f *flat, list []flatMessage, reply bool) ([]*trajectory.Message, trajectory.Reason) {
+	ms, all := d.build(f, list, reply)
+	switch {
+	case hidden(ms):
+		return nil, trajectory.ReasonRedacted
+	case all != whole:
+		return ms, trajectory.ReasonTruncated
+	}
+	return ms, ""
+}
+
+// wantsTools says whether any message asks for a tool.
+func wantsTools(ms []*trajectory.Message) bool {
+	return slices.ContainsFunc(ms, func(m *trajectory.Message) bool { return len(m.ToolCalls) > 0 })
+}
+
+// asking is a reply that asks for tools which only another convention on the
+// same span shows.
+func (d *Decoder) asking(reply []*trajectory.Message, calls []trajectory.ToolCall) []*trajectory.Message {
+	if len(reply) == 0 {
+		return []*trajectory.Message{d.memo.shared(&trajectory.Message{Role: trajectory.RoleAssistant, ToolCalls: calls})}
+	}
+	m := *reply[len(reply)-1]
+	m.ToolCalls = calls
+	return append(slices.Clone(reply[:len(reply)-1]), d.memo.shared(&m))
 }
 
 // instructions reads gen_ai.system_instructions as one system message.
@@ -120,10 +144,9 @@ func (d *Decoder) reply(s *trajectory.Span, c *trajectory.Call) {
 	case r.has(fVercelText) || r.has(fVercelCalls) || r.has(fVercelObject) || r.has(fVercelReason):
 		c.Reply, missing = d.vercelReply()
 	case len(r.flat.output) > 0:
-		var all shown
-		if c.Reply, all = d.build(r.flat.output, true); all != whole {
-			missing = trajectory.ReasonTruncated
-		}
+		c.Reply, missing = d.flattened(&r.flat, r.flat.output, true)
+	case len(r.indexed.output) > 0:
+		c.Reply, missing = d.flattened(&r.indexed, r.indexed.output, true)
 	case r.flat.choice != "":
 		c.Reply = d.says(trajectory.RoleAssistant, r.flat.choice)
 	}
@@ -136,6 +159,12 @@ func (d *Decoder) reply(s *trajectory.Span, c *trajectory.Call) {
 		}
 	}
 	c.Reply = d.spokenBy(c.Reply, trajectory.RoleAssistant)
+	if calls := r.indexed.calls(); len(calls) > 0 && missing == "" && !wantsTools(c.Reply) {
+		c.Reply = d.asking(c.Reply, calls)
+	}
+	if c.FinishReason == "" {
+		c.FinishReason = d.memo.name(r.indexed.finish())
+	}
 	if hidden(c.Reply) {
 		c.Reply, missing = nil, trajectory.ReasonRedacted
 	}
@@ -273,6 +302,9 @@ func (d *Decoder) tools() string {
 		r.flat.tools = defs
 	}
 	if len(defs) == 0 {
+		defs = r.indexed.definitions()
+	}
+	if len(defs) == 0 {
 		return ""
 	}
 	return d.memo.take(d.shared().toolList(defs))
@@ -320,30 +352,53 @@ func (d *Decoder) tool(s *trajectory.Span) {
 // or LangChain's {"input_str": …, "inputs": {…}, …}: the model wrote the inner
 // object.
 func keyword(args string) string {
-	if !strings.Contains(args, `"kwargs"`) {
+	if !strings.Contains(args, `"kwargs"`) && !strings.Contains(args, `"input_str"`) {
 		return args
 	}
-	var inner gjson.Result
 	v := gjson.Parse(args)
-	if v.Get("input_str").Exists() {
-		inner = v.Get("inputs")
-	} else {
-		v.ForEach(func(k, m gjson.Result) bool {
-			switch {
-			case k.Str == "kwargs":
-				inner = m
-				return true
-			case k.Str == "args" && len(m.Array()) == 0, k.Str == "sanitize_inputs_outputs":
-				return true
-			}
-			inner = gjson.Result{} // an argument of its own
-			return false
-		})
+	if given := v.Get("input_str"); given.Exists() && (v.Get("tags").Exists() || v.Get("kwargs").Exists()) {
+		if inner := v.Get("inputs"); inner.IsObject() {
+			return inner.Raw
+		}
+		return inputText(given.String())
 	}
-	if !inner.IsObject() {
-		return args
+	if inner := called(v); inner.IsObject() {
+		return inner.Raw
 	}
-	return inner.Raw
+	return args
+}
+
+// called is the one object that a function was called with: its keywords, or
+// its only argument, as in JavaScript. It does not exist for any other call.
+func called(v gjson.Result) (inner gjson.Result) {
+	args, kwargs := v.Get("args").Array(), v.Get("kwargs")
+	if len(args) == 1 && args[0].IsObject() && len(kwargs.Map()) == 0 {
+		return args[0]
+	}
+	v.ForEach(func(k, m gjson.Result) bool {
+		switch {
+		case k.Str == "kwargs":
+			inner = m
+			return true
+		case k.Str == "args" && len(m.Array()) == 0, k.Str == "sanitize_inputs_outputs":
+			return true
+		}
+		inner = gjson.Result{} // an argument of its own
+		return false
+	})
+	return inner
+}
+
+// inputText is the arguments that LangChain hands to a tool as text: JSON, or
+// str() of them.
+func inputText(s string) string {
+	if object(s) != "" {
+		return s
+	}
+	if py, ok := pyJSON(s); ok && object(py) != "" {
+		return py
+	}
+	return s
 }
 
 // object is s when it is a JSON object, else "".

@@ -73,7 +73,7 @@ func (d *Decoder) DecodeRecord(res pcommon.Resource, _ pcommon.InstrumentationSc
 	defer d.end()
 	added := d.memo.added
 	r := d.r
-	r.flat.room = rec.Attributes().Len() + 64
+	r.flat.room, r.indexed.room = rec.Attributes().Len()+64, rec.Attributes().Len()+64
 	for k, v := range rec.Attributes().All() {
 		r.take(k, v)
 	}

@@ -15,6 +15,7 @@ import (
 type flat struct {
 	input, output  []flatMessage
 	tools          []string
+	functions      []flatTool
 	prompt, choice string // text completions
 
 	room int  // elements that may still be made
@@ -30,6 +31,9 @@ type flatMessage struct {
 	callID   string
 	contents []flatContent
 	calls    []flatCall
+
+	indexed                 bool // gen_ai.prompt.N and gen_ai.completion.N
+	reasoning, finish, kind string
 }
 
 type flatContent struct {
@@ -44,7 +48,7 @@ type flatCall struct {
 }
 
 func (f *flat) reset() {
-	f.input, f.output, f.tools = f.input[:0], f.output[:0], f.tools[:0]
+	f.input, f.output, f.tools, f.functions = f.input[:0], f.output[:0], f.tools[:0], f.functions[:0]
 	f.prompt, f.choice, f.cut = "", "", false
 }
 
@@ -196,8 +200,8 @@ const (
 
 // build turns the collected messages into messages, of a reply only those that
 // say something. It returns nothing of broken ones.
-func (d *Decoder) build(list []flatMessage, reply bool) (out []*trajectory.Message, all shown) {
-	if d.r.flat.cut {
+func (d *Decoder) build(f *flat, list []flatMessage, reply bool) (out []*trajectory.Message, all shown) {
+	if f.cut {
 		return nil, broken
 	}
 	out = make([]*trajectory.Message, 0, len(list))
@@ -213,6 +217,10 @@ func (d *Decoder) build(list []flatMessage, reply bool) (out []*trajectory.Messa
 		if m.Role == trajectory.RoleTool {
 			m.Text = d.memo.results.add(m.ToolCallID, m.Text)
 		}
+		if inner := d.openedFlat(&list[i], &m); inner != nil {
+			out = append(out, inner...)
+			continue
+		}
 		if says(&m) || m.Role != "" && !reply {
 			out = append(out, d.memo.shared(&m))
 		}
@@ -221,6 +229,14 @@ func (d *Decoder) build(list []flatMessage, reply bool) (out []*trajectory.Messa
 		return nil, all
 	}
 	return out, all
+}
+
+// openedFlat is what a message says whose content is a list.
+func (d *Decoder) openedFlat(f *flatMessage, m *trajectory.Message) []*trajectory.Message {
+	if !f.indexed {
+		return nil
+	}
+	return d.openedText(m)
 }
 
 func (f *flatMessage) build(m *trajectory.Message) (all shown) {
@@ -248,6 +264,9 @@ func (f *flatMessage) build(m *trajectory.Message) (all shown) {
 		m.Text, parts = joined(m.Role, text, parts)
 	}
 	m.Reasoning = strings.Join(reasoning, "\n")
+	if f.indexed {
+		f.complete(m)
+	}
 	m.Parts = partsJSON(parts)
 	for i := range f.calls {
 		if !f.calls[i].set {

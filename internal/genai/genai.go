@@ -87,7 +87,7 @@ func (d *Decoder) Decode(res pcommon.Resource, scope pcommon.InstrumentationScop
 	if r.spoken = scopes[scope.Name()]; r.spoken != 0 {
 		r.marked = true
 	}
-	r.flat.room = span.Attributes().Len() + 64
+	r.flat.room, r.indexed.room = span.Attributes().Len()+64, span.Attributes().Len()+64
 	r.dropped = span.DroppedAttributesCount() > 0
 	for k, v := range span.Attributes().All() {
 		r.take(k, v)
@@ -123,7 +123,7 @@ func (d *Decoder) Decode(res pcommon.Resource, scope pcommon.InstrumentationScop
 	if span.Events().Len() > 0 {
 		s = d.recorded(s, span)
 	}
-	s.Facts = facts(span)
+	s.Facts = append(s.Facts, facts(span)...)
 	s.Size = 256 + d.memo.added - added + len(s.In) + len(s.Out) + len(s.Error)
 	if s.Call != nil {
 		s.Size += 256 + 8*len(s.Call.Prompt) + 8*len(s.Call.Reply)
@@ -163,9 +163,13 @@ func (d *Decoder) identify(s *trajectory.Span, attrs, own pcommon.Map) {
 	r.metadata(s)
 	s.Gateway, s.Injected = r.text(fSource) == string(trajectory.SourceGateway), array(r.text(fInjected))
 	s.Rollout = r.text(fRollout)
-	for _, k := range []string{trajectory.AttrRolloutID, "agentlightning.rollout_id"} {
-		if v, ok := attrs.Get(k); ok && s.Rollout == "" {
-			s.Rollout = v.AsString()
+	if v, ok := attrs.Get(trajectory.AttrRolloutID); ok && s.Rollout == "" {
+		s.Rollout = v.AsString()
+	}
+	if v, ok := attrs.Get("agentlightning.rollout_id"); ok && s.Rollout == "" {
+		s.Rollout = v.AsString()
+		if a := attr(attrs, "agentlightning.attempt_id"); a != "" {
+			s.Rollout += "/" + a // a rollout is tried again after a failure
 		}
 	}
 	s.TaskKey = lookup(d.opt.TaskKey, own, attrs)

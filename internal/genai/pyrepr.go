@@ -15,14 +15,28 @@ const maxPyDepth = 64
 
 // pyReader reads reprs from s at i; out is the JSON of what it has read.
 type pyReader struct {
-	s   string
-	i   int
-	out []byte
+	s       string
+	i       int
+	out     []byte
+	objects bool // are read too, see pyObjects
 }
 
 // pyJSON is the repr of one Python value as JSON.
 func pyJSON(s string) (string, bool) {
 	p := pyReader{s: s, out: make([]byte, 0, len(s))}
+	p.space()
+	if !p.value(0) {
+		return "", false
+	}
+	p.space()
+	return string(p.out), p.i == len(s)
+}
+
+// pyObjects is the repr of one Python value as JSON, in which dataclasses are
+// objects of their fields, members of enums their values, and objects that show
+// no more than an address null.
+func pyObjects(s string) (string, bool) {
+	p := pyReader{s: s, out: make([]byte, 0, len(s)), objects: true}
 	p.space()
 	if !p.value(0) {
 		return "", false
@@ -125,13 +139,70 @@ func (p *pyReader) value(depth int) bool {
 	case c == '-' || c >= '0' && c <= '9':
 		return p.number()
 	}
-	switch p.word() {
+	if p.objects && p.peek() == '<' {
+		return p.angled(depth + 1)
+	}
+	switch word := p.word(); word {
 	case "None":
 		return p.write("null")
 	case "True":
 		return p.write("true")
 	case "False":
 		return p.write("false")
+	default:
+		return p.objects && word != "" && p.peek() == '(' && p.fields(depth)
+	}
+}
+
+// fields reads the fields of a dataclass as an object.
+func (p *pyReader) fields(depth int) bool {
+	p.i++
+	p.write("{")
+	for n := 0; ; n++ {
+		p.space()
+		if p.take(')') {
+			return p.write("}")
+		}
+		if n > 0 {
+			p.write(", ")
+		}
+		name := p.word()
+		if name == "" || !p.take('=') {
+			return false
+		}
+		p.write(`"` + name + `": `)
+		if !p.value(depth + 1) {
+			return false
+		}
+		p.space()
+		if !p.take(',') && p.peek() != ')' {
+			return false
+		}
+	}
+}
+
+// angled reads <Role.USER: 'user'>, which is 'user', and <function f at 0x1>,
+// which has no value.
+func (p *pyReader) angled(depth int) bool {
+	p.i++
+	from, open := p.i, 1
+	for p.word() != "" && p.take('.') {
+	}
+	if p.i > from && p.take(':') {
+		p.space()
+		return p.value(depth) && p.take('>')
+	}
+	for ; p.i < len(p.s); p.i++ {
+		switch p.s[p.i] {
+		case '<':
+			open++
+		case '>':
+			open--
+		}
+		if open == 0 {
+			p.i++
+			return p.write("null")
+		}
 	}
 	return false
 }
@@ -221,6 +292,8 @@ func (p *pyReader) number() bool {
 	switch p.peek() {
 	case 0, ' ', '\n', '\t', '\r', ',', ':', ']', ')', '}':
 		return p.write(p.s[from:p.i])
+	case '>':
+		return p.objects && p.write(p.s[from:p.i]) // of an enum
 	}
 	return false // a complex number, or none at all
 }

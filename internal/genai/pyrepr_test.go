@@ -73,6 +73,25 @@ func TestPyArgument(t *testing.T) {
 	}
 }
 
+func TestPyObjects(t *testing.T) {
+	for in, want := range map[string]string{
+		`<ChatRole.USER: 'user'>`:                    `"user"`,
+		`<Level.LOW: 1>`:                             `1`,
+		`<function f.<locals>.g at 0x1>`:             `null`,
+		`Tool()`:                                     `{}`,
+		`[Text(text='a'), {'b': Text(text="it's")}]`: `[{"text":"a"},{"b":{"text":"it's"}}]`,
+		`ChatMessage(_role=<ChatRole.USER: 'user'>, _content=[TextContent(text='hi')], _name=None, _meta={})`: `{"_role":"user","_content":[{"text":"hi"}],"_name":null,"_meta":{}}`,
+	} {
+		got, ok := pyObjects(in)
+		require.True(t, ok, in)
+		require.JSONEq(t, want, got, in)
+	}
+	for _, in := range []string{`date(2026, 1, 2)`, `Text(text=`, `Text(text='a'`, `<A.B: >`, `<a`, `Text(text='a' b='c')`, `None(`, `f x`} {
+		got, ok := pyObjects(in)
+		require.False(t, ok, "%s: %s", in, got)
+	}
+}
+
 // FuzzPyJSON: what is read is JSON, and what Python would write of it again is
 // read the same.
 func FuzzPyJSON(f *testing.F) {
@@ -83,6 +102,9 @@ func FuzzPyJSON(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		_, _ = pyArgument(s, "RunResult", "output")
 		pyObject(s)
+		if got, ok := pyObjects(s); ok {
+			require.True(t, json.Valid([]byte(got)), "%q gives %q", s, got)
+		}
 		got, ok := pyJSON(s)
 		if !ok {
 			return

@@ -2,6 +2,7 @@ package genai
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -61,6 +62,7 @@ const (
 	fAgent                       //
 	fConversation                //
 	fUser                        //
+	fRequestType                 // legacy: chat, completion, embedding
 	fRollout                     //
 	fErrorType                   //
 	fMetadata                    // JSON object with session ids and the like
@@ -83,9 +85,10 @@ type row struct {
 // dialect is one convention for GenAI spans.
 type dialect struct {
 	name   string
-	marker string // the attribute that proves it; "" = see scope and prefix
-	scope  string // the instrumentation scope that proves it, with all spans of it; "" = none
-	prefix string // what the names of its attributes begin with: one proves it; "" = none
+	marker string   // the attribute that proves it; "" = see scope and prefix
+	scope  string   // the instrumentation scope that proves it, with all spans of it; "" = none
+	prefix string   // what the names of its attributes begin with: one proves it; "" = none
+	proof  []string // rows that prove it too, and leave open what the span is
 	rows   []row
 
 	// kind is what a span is by the dialect's own word; false where it says
@@ -111,6 +114,12 @@ var dialects = []dialect{
 	mlflow,
 	adk,
 	mastra,
+	indexed,
+	traceloop,
+	liteLLM,
+	vLLM,
+	agentOps,
+	agentLightning,
 }
 
 type entry struct {
@@ -121,6 +130,8 @@ type entry struct {
 }
 
 var (
+	indexedBit = uint64(1) << slices.IndexFunc(dialects, func(d dialect) bool { return d.name == indexed.name })
+
 	names    = buildNames()
 	scopes   = map[string]uint64{} // bits by instrumentation scope
 	prefixes []prefix
@@ -137,7 +148,7 @@ func buildNames() map[string]entry {
 	for d := range dialects {
 		for _, r := range dialects[d].rows {
 			if _, dup := m[r.name]; !dup {
-				m[r.name] = entry{field: r.field, rank: rank, dialect: uint8(d), marker: r.name == dialects[d].marker}
+				m[r.name] = entry{field: r.field, rank: rank, dialect: uint8(d), marker: r.name == dialects[d].marker || slices.Contains(dialects[d].proof, r.name)}
 			}
 			rank++
 		}
@@ -147,12 +158,13 @@ func buildNames() map[string]entry {
 
 // reader holds the fields of one span.
 type reader struct {
-	values [numFields]pcommon.Value
-	ranks  [numFields]uint16 // 0 = not set
-	filled []field           // those that are set
-	spoken uint64            // bits: dialects that were proven
-	flat   flat              // flattened message attributes
-	marked bool
+	values  [numFields]pcommon.Value
+	ranks   [numFields]uint16 // 0 = not set
+	filled  []field           // those that are set
+	spoken  uint64            // bits: dialects that were proven
+	flat    flat              // flattened message attributes, OpenInference
+	indexed flat              // likewise, gen_ai.prompt.N and gen_ai.completion.N
+	marked  bool
 	// dropped says that the SDK dropped attributes of the span.
 	dropped bool
 
@@ -170,6 +182,7 @@ func (r *reader) reset() {
 	r.filled = r.filled[:0]
 	r.spoken, r.numbers = 0, nil
 	r.flat.reset()
+	r.indexed.reset()
 	r.marked = false
 }
 
@@ -180,6 +193,10 @@ func (r *reader) take(k string, v pcommon.Value) {
 		r.spoken |= p.dialect
 	}
 	if strings.HasPrefix(k, "llm.") && r.flat.take(k, v) {
+		return
+	}
+	if r.indexed.takeIndexed(k, v) {
+		r.spoken |= indexedBit
 		return
 	}
 	e, ok := names[k]
@@ -209,7 +226,6 @@ func init() {
 	}
 	for _, p := range []string{
 		"gen_ai.", "openinference.", "llm.", "tracegrad.", "ai.operationId", "ai.prompt", "ai.response", "ai.toolCall", "ai.telemetry",
-		"traceloop.", "agentlightning.", "agentops.",
 		"pydantic_ai.", "haystack.", "lmnr.", "genkit:", "lk.", "flue.", "dify.",
 	} {
 		prefixes = append(prefixes, prefix{text: p})
@@ -374,7 +390,7 @@ func (r *reader) role(name string) trajectory.Role {
 	switch {
 	case r.has(fToolName) && (r.has(fToolCallID) || r.has(fToolResult) || strings.HasPrefix(name, "execute_tool")):
 		return trajectory.RoleToolSpan
-	case r.has(fRequestModel) && (r.has(fOutputParts) || r.has(fInputParts) || r.has(fResponseID) || r.flat.any()):
+	case r.has(fRequestModel) && (r.has(fOutputParts) || r.has(fInputParts) || r.has(fResponseID) || r.flat.any() || r.indexed.any()):
 		return trajectory.RoleModelSpan
 	}
 	return trajectory.RoleOther

@@ -3,6 +3,7 @@ package genai
 import (
 	"encoding/json"
 	"math"
+	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 )
@@ -23,6 +24,9 @@ func (r *reader) ids(f field) []int32 {
 
 // logprobs reads the log probabilities of generated tokens, likewise.
 func (r *reader) logprobs(f field) []float32 {
+	if raw := r.text(f); strings.HasPrefix(raw, "[{") {
+		return logprobsIn(raw)
+	}
 	var out []float32
 	ok := r.list(f, func(n float64) bool {
 		out = append(out, float32(n))
@@ -73,4 +77,49 @@ func (r *reader) flag(f field) *bool {
 	}
 	b := r.values[f].Bool()
 	return &b
+}
+
+// tokenIDs reads token ids out of an attribute: a list, or JSON of one; of a
+// list of lists the first.
+func tokenIDs(v pcommon.Value) []int32 { return idsIn(v.AsString()) }
+
+func idsIn(raw string) []int32 {
+	if !strings.HasPrefix(raw, "[") {
+		return nil
+	}
+	if opened := opened(raw); opened != raw {
+		raw = opened
+	} else if strings.HasPrefix(raw, "[[") {
+		return nil // of several choices
+	}
+	var ids []int32
+	if json.Unmarshal([]byte(raw), &ids) != nil {
+		return nil
+	}
+	for _, id := range ids {
+		if id < 0 {
+			return nil
+		}
+	}
+	return ids
+}
+
+// logprobsIn reads the log probabilities out of a JSON list of tokens, as
+// OpenAI's API returns them; nil where one is missing.
+func logprobsIn(raw string) []float32 {
+	if !strings.HasPrefix(raw, "[") {
+		return nil
+	}
+	var tokens []struct{ Logprob *float32 }
+	if json.Unmarshal([]byte(raw), &tokens) != nil {
+		return nil
+	}
+	out := make([]float32, 0, len(tokens))
+	for _, t := range tokens {
+		if t.Logprob == nil || *t.Logprob > 0 {
+			return nil
+		}
+		out = append(out, *t.Logprob)
+	}
+	return out
 }

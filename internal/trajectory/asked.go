@@ -54,14 +54,14 @@ func (b *builder) pieces() {
 	if !slices.ContainsFunc(b.tree.spans, isPiece) {
 		return
 	}
-	of := map[*node][]*Message{}
+	of := map[*node][]*Span{}
 	owners := b.owners(func(*node) bool { return true })
 	for i, s := range b.tree.spans {
 		if !isPiece(s) {
 			continue
 		}
 		if n := owners[b.tree.ancestor(i, isModel, notOfTheCall)]; n != nil {
-			of[n] = append(of[n], s.Call.Reply...)
+			of[n] = append(of[n], s)
 		}
 	}
 	for n, pieces := range of {
@@ -70,7 +70,7 @@ func (b *builder) pieces() {
 }
 
 // correct puts the pieces of a reply in its place where it lacks them.
-func (n *node) correct(pieces []*Message) {
+func (n *node) correct(pieces []*Span) {
 	text, calls := flatten(n.reply)
 	m := Message{Role: RoleAssistant}
 	if len(n.reply) > 0 {
@@ -78,16 +78,19 @@ func (n *node) correct(pieces []*Message) {
 		m.Text = text
 	}
 	m.ToolCalls = slices.Clone(calls)
-	for _, p := range pieces {
-		for i := range p.ToolCalls {
-			m.correct(&p.ToolCalls[i], len(calls) == 0)
+	for k, s := range pieces {
+		before := len(m.ToolCalls)
+		for _, p := range s.Call.Reply {
+			for i := range p.ToolCalls {
+				m.correct(&p.ToolCalls[i], len(calls) == 0)
+			}
+			if len(n.reply) > 0 && n.reply[0].Reasoning == "" && !strings.Contains(text, strings.TrimSpace(p.Text)) {
+				m.Reasoning += p.Text
+			}
 		}
-		if len(n.reply) > 0 && n.reply[0].Reasoning == "" && !strings.Contains(text, strings.TrimSpace(p.Text)) {
-			m.Reasoning += p.Text
+		if len(m.ToolCalls) > before && k > 0 && s.Start <= pieces[k-1].Start {
+			n.unsure = true // nothing tells their order
 		}
-	}
-	if len(m.ToolCalls) > len(calls) {
-		n.unsure = true // nothing else tells their order
 	}
 	if len(n.reply) > 0 || len(m.ToolCalls) > 0 {
 		n.reply = []*Message{&m}
@@ -98,7 +101,11 @@ func (n *node) correct(pieces []*Message) {
 // the reply shows none.
 func (m *Message) correct(piece *ToolCall, add bool) {
 	for i := range m.ToolCalls {
-		if c := &m.ToolCalls[i]; c.ID == piece.ID {
+		c := &m.ToolCalls[i]
+		if c.ID == "" && piece.ID != "" && c.Name == piece.Name && sameJSON(c.Arguments, piece.Arguments) {
+			c.ID = piece.ID
+		}
+		if c.ID == piece.ID {
 			c.Arguments = piece.Arguments
 			return
 		}

@@ -9,6 +9,7 @@ import "slices"
 // walk from a span to its wrapper does not look through tools and agents: some
 // frameworks hang those below the model span.
 func (t *tree) modelCalls() []int {
+	t.testify()
 	var inner map[int][]int // wrapper → the calls inside it
 	for i, s := range t.spans {
 		if isModel(s) {

@@ -73,7 +73,7 @@ func (b *builder) newTools(nodes []node) {
 	runs := b.results.runs[:0]
 	b.tools = make([]*node, 0, len(nodes))
 	for i, s := range b.tree.spans {
-		if !isTool(s) || b.innerTool(i) {
+		if !isTool(s) && !maybeTool(s) || b.innerTool(i) {
 			continue
 		}
 		runs = append(runs, ToolRun{})
@@ -85,6 +85,10 @@ func (b *builder) newTools(nodes []node) {
 		b.tools = append(b.tools, n)
 	}
 }
+
+// maybeTool says whether a span is of a traced function, which was a tool run
+// if a call asked for it.
+func maybeTool(s *Span) bool { return s.Role == RoleOther && s.Tool != nil }
 
 // innerTool says whether a tool span is the inner witness of a tool run that
 // an outer span shows too (an MCP client below an execute_tool span). What only

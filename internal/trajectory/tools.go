@@ -13,6 +13,7 @@ func (b *builder) matchTools() {
 	for _, n := range b.calls {
 		m.match(n)
 	}
+	b.tools = slices.DeleteFunc(b.tools, func(t *node) bool { return !t.claimed && t.span != nil && maybeTool(t.span) })
 	b.settle()
 }
 
@@ -261,16 +262,18 @@ func shownResults(n *node, calls []ToolCall) []*Message {
 }
 
 // search finds the run of a call by name and arguments, then by name where the
-// span shows no arguments; the earliest that started after the call.
+// span shows no arguments, by arguments where it shows no name; the earliest
+// that started after the call.
 func (b *builder) search(n *node, c *ToolCall) *node {
 	var best *node
 	bestFit := fitNo
 	var wanted *parsedJSON
 	for _, t := range b.tools {
-		if t.claimed || t.span == nil || t.start < n.start || !sameName(t.tool.Name, c.Name) {
+		nameless := t.tool.Name == ""
+		if t.claimed || t.span == nil || t.start < n.start || !nameless && !sameName(t.tool.Name, c.Name) {
 			continue
 		}
-		if bestFit == fitSame && best.scope == n.scope && t.start >= best.start {
+		if bestFit == fitSame && best.scope == n.scope && t.start >= best.start && best.tool.Name != "" && !maybeTool(best.span) {
 			break // runs are in order: nothing closer follows
 		}
 		if t.tool.CallID != "" && c.ID != "" && t.tool.CallID == c.ID {
@@ -285,6 +288,9 @@ func (b *builder) search(n *node, c *ToolCall) *node {
 		}
 		if f == fitNo && hands(c.Name) {
 			f = fitNone
+		}
+		if nameless && f <= fitNone {
+			continue
 		}
 		if f > bestFit || f == bestFit && f != fitNo && closer(n, t, best) {
 			best, bestFit = t, f
@@ -301,8 +307,15 @@ func (r *node) arguments() *parsedJSON {
 	return r.parsed
 }
 
-// closer prefers runs of the same agent, then the earliest.
+// closer prefers spans of tools to those of functions and to those without a
+// name, then runs of the same agent, then the earliest.
 func closer(n, t, than *node) bool {
+	if (t.tool.Name == "") != (than.tool.Name == "") {
+		return t.tool.Name != ""
+	}
+	if maybeTool(t.span) != maybeTool(than.span) {
+		return maybeTool(than.span)
+	}
 	if (t.scope == n.scope) != (than.scope == n.scope) {
 		return t.scope == n.scope
 	}

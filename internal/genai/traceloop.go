@@ -1,0 +1,70 @@
+package genai
+
+import (
+	"strings"
+
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracegrad/tracegrad/internal/trajectory"
+)
+
+// traceloop is OpenLLMetry: workflows, agents, tasks and tools say what they
+// are in traceloop.span.kind and show their input and output in
+// traceloop.entity.*; model calls speak semconv, or indexed attributes before
+// version 0.55. What the application says about a run is copied to every span
+// as traceloop.association.properties.*, LangChain's metadata with it.
+// https://www.traceloop.com/docs/openllmetry/contributing/semantic-conventions
+var traceloop = dialect{
+	name:   "traceloop",
+	prefix: "traceloop.",
+	kind:   kindWord,
+	read:   readTraceloop,
+	rows: []row{
+		{"traceloop.span.kind", fKind},
+		{"traceloop.entity.name", fToolName},
+		{"traceloop.entity.input", fIn},
+		{"traceloop.entity.output", fOut},
+		{"traceloop.association.properties.session_id", fConversation},
+		{"traceloop.association.properties.thread_id", fConversation},
+		{"traceloop.association.properties.conversation_id", fConversation},
+		{"traceloop.association.properties.chat_id", fConversation},
+		{"traceloop.association.properties.user_id", fUser},
+	},
+}
+
+func readTraceloop(d *Decoder, s *trajectory.Span, span ptrace.Span) {
+	r, a := d.r, span.Attributes()
+	const properties = "traceloop.association.properties."
+	langGraph(s, attr(a, properties+"lc_agent_name"), attr(a, properties+"langgraph_checkpoint_ns"))
+	switch s.Role {
+	case trajectory.RoleModelSpan:
+		s.Call.Prompt, s.Call.Reply = d.openedTexts(s.Call.Prompt), d.openedTexts(s.Call.Reply)
+	case trajectory.RoleAgentSpan:
+		if s.Agent == "" && r.word() == "agent" {
+			s.Agent = again(&d.memo.before.agent, r.text(fToolName))
+		}
+	case trajectory.RoleToolSpan:
+		d.wrapped(s.Tool)
+	case trajectory.RoleOther:
+	}
+}
+
+// wrapped opens what Traceloop's LangChain callback makes of a tool's result:
+// {"output": …, "kwargs": …} around the message that LangChain made of it.
+func (d *Decoder) wrapped(t *trajectory.ToolRun) {
+	if t.Result == nil || !strings.HasPrefix(*t.Result, "{") {
+		return
+	}
+	raw := *t.Result
+	if o := parse(raw); len(o) == 2 && o.get("output").exists() && o.get("kwargs").exists() {
+		raw = o.get("output").raw
+	}
+	text, id, ok := d.returned(raw)
+	if !ok {
+		return
+	}
+	t.Result = new(d.memo.results.add(id, text))
+	if t.CallID == "" {
+		t.CallID = id
+	}
+}

@@ -42,7 +42,7 @@ func readAgentLightning(d *Decoder, s *trajectory.Span, span ptrace.Span) {
 	case s.Role != trajectory.RoleOther:
 	case s.Name == operationPrefix:
 		if name := attr(a, operationPrefix+".name"); name != "" {
-			s.Tool = &trajectory.ToolRun{Name: d.memo.name(name), Arguments: unflatten(a, operationPrefix+".input")}
+			s.Tool = &trajectory.ToolRun{Name: d.memo.name(name), Arguments: positional(unflatten(a, operationPrefix+".input"))}
 			if out := unflatten(a, operationPrefix+".output"); out != "" {
 				s.Tool.Result = &out
 			}
@@ -50,6 +50,14 @@ func readAgentLightning(d *Decoder, s *trajectory.Span, span ptrace.Span) {
 	default:
 		s.Facts = append(s.Facts, rewards(s, a)...)
 	}
+}
+
+// positional writes arguments that have no names as other tracers do.
+func positional(input string) string {
+	if o := parse(input); len(o) == 1 && o[0].name == "args" && strings.HasPrefix(o[0].value.raw, "[") {
+		return `{"args":` + o[0].value.raw + `,"kwargs":{}}`
+	}
+	return input
 }
 
 // annotation is a fact that a span of the run carries.

@@ -122,7 +122,7 @@ func unnamed(x, y any) fit {
 func fitsJSON(a, b string) bool { return a == b || parseJSON(a).fits(parseJSON(b)) != fitNo }
 
 func fits(x, y any, depth int) (best fit) {
-	if reflect.DeepEqual(x, y) || positional(x, y) {
+	if reflect.DeepEqual(x, y) {
 		return fitSame
 	}
 	o, ok := x.(map[string]any)
@@ -144,39 +144,6 @@ func fits(x, y any, depth int) (best fit) {
 func includes(x, y map[string]any) bool {
 	for k, v := range y {
 		if have, ok := x[k]; !ok || !reflect.DeepEqual(have, v) {
-			return false
-		}
-	}
-	return true
-}
-
-// positional says whether x is a call {"args": […], "kwargs": {…}} with the
-// values of the object y: those without a name in any order, for an object of
-// Go's has none.
-func positional(x, y any) bool {
-	call, _ := x.(map[string]any)
-	args, _ := call["args"].([]any)
-	kwargs, _ := call["kwargs"].(map[string]any)
-	wanted, ok := y.(map[string]any)
-	if !ok || len(args) == 0 || len(args) > few || len(args)+len(kwargs) != len(wanted) {
-		return false
-	}
-	used := map[string]bool{}
-	for k, v := range kwargs {
-		if w, ok := wanted[k]; !ok || !reflect.DeepEqual(v, w) {
-			return false
-		}
-		used[k] = true
-	}
-	for _, v := range args {
-		found := false
-		for k, w := range wanted {
-			if !used[k] && reflect.DeepEqual(v, w) {
-				used[k], found = true, true
-				break
-			}
-		}
-		if !found {
 			return false
 		}
 	}

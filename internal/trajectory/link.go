@@ -33,6 +33,9 @@ func (b *builder) link() {
 		} else {
 			b.predecessor(n, byPrompt)
 		}
+	}
+	b.held(order)
+	for _, n := range order {
 		n.after(n.pred)
 		if n.pred != nil && !n.retry && (n.pred.next == nil || n.start < n.pred.next.start) {
 			n.pred.next = n
@@ -177,7 +180,7 @@ func (b *builder) nearer(n, c, than *node) bool {
 // of it. Failed calls and calls that were retried are left alone.
 func (b *builder) repair() {
 	for _, n := range b.calls {
-		if n.next == nil || n.span.Error != "" && len(n.reply) == 0 || len(n.turns) == 0 || n.next.call.Outline {
+		if n.next == nil || n.span.Error != "" && len(n.reply) == 0 || len(n.turns) == 0 || n.next.held || n.next.call.Outline {
 			continue
 		}
 		if (len(n.reply) == 0 || n.unsure) && b.rivals(n) {

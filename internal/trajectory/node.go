@@ -22,6 +22,7 @@ type node struct {
 	hashes []uint64   // running hash of turns
 	pred   *node      // the call of the same thread before this one
 	retry  bool       // pred was sent the very same prompt
+	held   bool       // the prompt shows only what is new after pred
 	next   *node      // the first call that continues this one
 	reply  []*Message // repaired
 	unsure bool       // the reply may have said more

@@ -15,7 +15,8 @@ func (b *builder) wholePrompts() {
 		if n.scope >= 0 {
 			loop = b.tree.spans[n.scope].Call
 		}
-		if loop == nil && !n.call.Outline {
+		again := n.retry && n.pred.held && n.scope == n.pred.scope
+		if loop == nil && !n.call.Outline && !n.held && !again {
 			continue
 		}
 		c := *n.call
@@ -25,7 +26,12 @@ func (b *builder) wholePrompts() {
 				c.Prompt, c.Outline = loop.Prompt, loop.Outline
 			}
 		}
-		if c.Outline {
+		switch {
+		case again:
+			c.Prompt = n.pred.call.Prompt
+		case n.held:
+			c.Prompt = n.resumed()
+		case c.Outline:
 			c.Prompt, c.Outline = b.unfolded(n), false
 		}
 		n.call, n.turns = &c, turns(c.Prompt)

@@ -236,7 +236,10 @@ func shownResults(n *node, calls []ToolCall) []*Message {
 	if n.next == nil || len(n.turns) == 0 || n.next.call.Outline {
 		return out
 	}
-	rest := n.next.turns[len(n.turns):]
+	rest := n.next.turns
+	if !n.next.held {
+		rest = rest[len(n.turns):]
+	}
 	rest = rest[len(leading(rest)):]
 	shown := 0
 	for shown < len(rest) && rest[shown].Role == RoleTool {

@@ -27,6 +27,7 @@ import (
 	"github.com/tracegrad/tracegrad/exporter/parquetexporter/internal/metadata"
 	"github.com/tracegrad/tracegrad/exporter/parquetexporter/internal/metadatatest"
 	"github.com/tracegrad/tracegrad/internal/dataset"
+	"github.com/tracegrad/tracegrad/internal/genai"
 	"github.com/tracegrad/tracegrad/internal/trajectory"
 	"github.com/tracegrad/tracegrad/internal/trajectory/trajectorytest"
 )
@@ -258,14 +259,14 @@ func TestBadDataIsQuarantined(t *testing.T) {
 	assert.Equal(t, []byte{0x08, 9}, byReason[reasonUndecodable].Data)
 	assert.Contains(t, byReason[reasonUndecodable].Error, "format version 9 is newer than 1")
 	assert.Equal(t, "text", string(byReason[reasonNotBytes].Data))
-	_, err := (&plog.JSONUnmarshaler{}).UnmarshalLogs(byReason[reasonNoName].Data)
+	_, err := (&plog.JSONUnmarshaler{}).UnmarshalLogs(byReason[genai.NoName].Data)
 	require.NoError(t, err)
 
 	one := func(key, value string) metricdata.DataPoint[int64] {
 		return metricdata.DataPoint[int64]{Value: 1, Attributes: attribute.NewSet(attribute.String(key, value))}
 	}
 	metadatatest.AssertEqualExporterParquetQuarantined(t, e.tel, []metricdata.DataPoint[int64]{
-		one("reason", reasonUndecodable), one("reason", reasonNotBytes), one("reason", reasonNoName),
+		one("reason", reasonUndecodable), one("reason", reasonNotBytes), one("reason", genai.NoName),
 	}, ignore...)
 	metadatatest.AssertEqualExporterParquetSkipped(t, e.tel, []metricdata.DataPoint[int64]{one("signal", "traces")}, ignore...)
 }

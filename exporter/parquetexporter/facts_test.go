@@ -9,6 +9,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/tracegrad/tracegrad/internal/genai"
 )
 
 // testdata/facts.txtar holds pairs: a log record in OTLP/JSON, and the fact it
@@ -47,7 +49,7 @@ func TestReadFactsKeepsNoNumberThatIsNone(t *testing.T) {
 		in := readFacts(ld, now)
 		assert.Empty(t, in.facts)
 		require.Len(t, in.bad, 1)
-		assert.Equal(t, reasonNotFinite, in.bad[0].Reason)
+		assert.Equal(t, genai.NotFinite, in.bad[0].Reason)
 	}
 }
 

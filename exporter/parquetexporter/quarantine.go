@@ -18,14 +18,12 @@ type badItem struct {
 	Data   []byte `json:"data"` // what came: an encoded trajectory, or OTLP/JSON of the log record; base64
 }
 
-// The reasons. They are values of the metric's attribute, too.
+// The reasons, with those of [genai.Verdict]. They are values of the metric's
+// attribute, too.
 const (
 	reasonNotBytes    = "not_bytes"
 	reasonUndecodable = "undecodable"
 	reasonInvalid     = "invalid_trajectory"
-	reasonNoName      = "no_name"
-	reasonNoSubject   = "no_subject"
-	reasonNotFinite   = "not_finite"
 )
 
 // quarantine is a folder of files with lines of badItem. The sum of their

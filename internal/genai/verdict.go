@@ -2,7 +2,6 @@ package genai
 
 import (
 	"math"
-	"strconv"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -134,10 +133,6 @@ func scoreOf(a pcommon.Map, key string) *float64 {
 		return new(v.Double())
 	case pcommon.ValueTypeInt:
 		return new(float64(v.Int()))
-	case pcommon.ValueTypeStr: // stores that keep all attributes as text
-		if n, err := strconv.ParseFloat(v.Str(), 64); err == nil {
-			return &n
-		}
 	case pcommon.ValueTypeBool:
 		if v.Bool() {
 			return new(1.0)

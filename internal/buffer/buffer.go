@@ -54,13 +54,14 @@ type Item struct {
 
 // Buffer holds the spans of trajectories that may still grow.
 type Buffer struct {
-	cfg    Config
-	traces map[trajectory.TraceID]*trace
-	units  map[string]*unit // by join key
-	past   *aliases
-	recent recent
-	clock  clock
-	story  index
+	cfg     Config
+	traces  map[trajectory.TraceID]*trace
+	units   map[string]*unit // by join key
+	past    *aliases
+	waiting map[trajectory.TraceID][]*trace // that look for the trace that their roots link to
+	recent  recent
+	clock   clock
+	story   index
 
 	open     list // open units, least recently active first
 	closed   list // units in their late window, closed first first
@@ -85,11 +86,12 @@ type Buffer struct {
 // New returns an empty Buffer.
 func New(cfg Config) *Buffer {
 	return &Buffer{
-		cfg:    cfg,
-		traces: map[trajectory.TraceID]*trace{},
-		units:  map[string]*unit{},
-		past:   newAliases(2 * cfg.MaxOpen),
-		story:  index{},
+		cfg:     cfg,
+		traces:  map[trajectory.TraceID]*trace{},
+		units:   map[string]*unit{},
+		past:    newAliases(2 * cfg.MaxOpen),
+		story:   index{},
+		waiting: map[trajectory.TraceID][]*trace{},
 	}
 }
 

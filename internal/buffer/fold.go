@@ -18,7 +18,7 @@ func (b *Buffer) foldWhole(t *trace) {
 			return
 		}
 		w := Whole{Trace: t.id}
-		if t.unit.key == "" && t.part == nil && t.continues == "" && !t.records && !t.ambiguous {
+		if t.unit.key == "" && t.part == nil && t.continues == "" && !t.records && !t.ambiguous && t.link == nil && !t.coupled() && attempt(spans) {
 			t.spanCount, t.print = len(spans), fingerprint(spans)
 			w.Spans, w.Options = spans, trajectory.Options{
 				ID: trajectory.IDOf(t.id.String()), CloseReason: trajectory.CloseComplete, FirstSeenAt: t.firstSeen / 1000,

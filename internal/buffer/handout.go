@@ -54,7 +54,7 @@ type part struct {
 func (b *Buffer) handOut(u *unit, reason trajectory.CloseReason) {
 	parts, ok := u.preparedPart(reason)
 	if !ok {
-		parts = b.parts(u)
+		parts = slices.DeleteFunc(b.parts(u), func(p part) bool { return p.silent() })
 	}
 	claimed := map[*emitted]bool{}
 	taken := map[string]bool{} // ids that must not be given anew
@@ -103,6 +103,21 @@ func (b *Buffer) parts(u *unit) []part {
 		parts = append(parts, p)
 	}
 	return parts
+}
+
+// silent says whether the part is no attempt and nothing asks for its spans.
+func (p *part) silent() bool {
+	kept := slices.ContainsFunc(p.traces, func(t *trace) bool { return len(t.fresh) > 0 || t.part != nil })
+	return !kept && !attempt(p.spans)
+}
+
+// attempt says whether spans show an attempt at anything: an agent at work, a
+// call, something that was said or observed. An agent that was set up and not
+// run, or messages between agents that nothing came of, are none.
+func attempt(spans []*trajectory.Span) bool {
+	return slices.ContainsFunc(spans, func(s *trajectory.Span) bool {
+		return s.Role != trajectory.RoleOther || s.In != "" || s.Out != "" || s.Error != "" || s.Rollout != "" || len(s.Facts) > 0
+	})
 }
 
 // mayClaim says whether u may hand out e again: e was u's, or its unit is gone,

@@ -48,9 +48,13 @@ func (t *trace) rolloutID() string {
 // place finds the unit of a trace anew: what arrived can change what it is.
 func (b *Buffer) place(t *trace) {
 	key := b.joinKey(t)
+	if t.coupled() {
+		b.reopen(t.unit) // it grew
+	}
 	switch {
 	case key != "":
 		b.unlink(t)
+		b.uncouple(t)
 		if t.unit == nil || t.unit.key != key {
 			b.leave(t)
 			b.join(t, b.keyed(key))
@@ -61,12 +65,15 @@ func (b *Buffer) place(t *trace) {
 			b.join(t, b.newUnit(""))
 		}
 		b.link(t)
-	case t.unit == nil || t.unit.key != "" || len(t.unit.traces) > 1:
+	case t.unit == nil || t.unit.key != "" || len(t.unit.traces) > 1 && !t.coupled():
 		b.unlink(t)
 		b.leave(t)
 		b.join(t, b.newUnit(""))
 	default:
 		b.unlink(t)
+	}
+	if !b.cfg.ByKey {
+		b.couple(t)
 	}
 }
 

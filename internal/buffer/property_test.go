@@ -48,7 +48,7 @@ func newWorld(r *rand.Rand) *world {
 	w := &world{r: r}
 	for i := range 2 + r.IntN(6) {
 		name := fmt.Sprintf("%c", 'A'+i)
-		switch r.IntN(5) {
+		switch r.IntN(6) {
 		case 0:
 			w.agent(name, "")
 		case 1:
@@ -62,6 +62,8 @@ func newWorld(r *rand.Rand) *world {
 			from := len(w.items)
 			w.client(name, "")
 			w.log(w.items[from:])
+		case 5:
+			w.team(name)
 		}
 	}
 	return w
@@ -112,6 +114,24 @@ func (w *world) agent(trace, rollout string) {
 		s := w.span(trace, above, trajectory.RoleModelSpan+trajectory.Role(w.r.IntN(2)))
 		if w.r.IntN(3) == 0 {
 			above = s.SpanID
+		}
+	}
+}
+
+// team is agents that send each other messages: each message begins a trace.
+func (w *world) team(name string) {
+	from := w.span(name, trajectory.SpanID{}, trajectory.RoleAgentSpan)
+	for i := range 1 + w.r.IntN(4) {
+		root := w.span(fmt.Sprintf("%s-%d", name, i), trajectory.SpanID{}, trajectory.RoleOther)
+		root.Link = &trajectory.Link{TraceID: from.TraceID, SpanID: from.SpanID, Message: true}
+		if w.r.IntN(4) == 0 {
+			root.Link.Message, from.End = false, root.Start
+		}
+		switch w.r.IntN(3) {
+		case 0:
+			w.span(fmt.Sprintf("%s-%d", name, i), root.SpanID, trajectory.RoleModelSpan)
+		case 1:
+			from = root
 		}
 	}
 }

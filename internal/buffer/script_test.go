@@ -35,7 +35,7 @@ var update = flag.Bool("update", false, "rewrite what the scripts in testdata ex
 // A span is `trace.span role attributes...`. Attributes: `<1` the parent is
 // span 1, `<1r` likewise in another process, `@2-5` runs from second 2 to 5
 // (default: the arrival), `conv=` `rollout=` `key=` `tenant=` `user=` `svc=` `size=` `raw`
-// `err`, `p=` prompt and `r=` reply as messages u:text, s:text, a:text, a:#id
+// `err`, `link=` the root goes on from a span (`trace.span`, with a `!` it takes its message), `p=` prompt and `r=` reply as messages u:text, s:text, a:text, a:#id
 // (asks for the tool call id), t:id (its result), joined by `;`, and `tool=id`.
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
@@ -173,7 +173,7 @@ func tell(out *strings.Builder, c Tally) {
 		n    int64
 	}{
 		{"duplicate", c.Duplicate}, {"after truncation", c.AfterTruncation}, {"stripped", c.Stripped}, {"late", c.Late},
-		{"reopened", c.Reopened}, {"forgotten", c.Forgotten},
+		{"reopened", c.Reopened}, {"forgotten", c.Forgotten}, {"no attempt", c.NoAttempt},
 	} {
 		if x.n != 0 {
 			fmt.Fprintf(out, "> %s %d\n", x.name, x.n)
@@ -268,6 +268,12 @@ func parseItem(t *testing.T, text string, now int64, names map[string]string) It
 		case k == "tenant":
 			s.Tenant = v
 			names[trajectory.IDOf(v+"\x00"+s.Rollout)] = v + "/" + s.Rollout
+		case k == "link":
+			lt, ls, ok := strings.Cut(strings.TrimSuffix(v, "!"), ".")
+			require.True(t, ok, text)
+			s.Link = &trajectory.Link{Message: strings.HasSuffix(v, "!")}
+			copy(s.Link.TraceID[:], lt)
+			copy(s.Link.SpanID[:], ls)
 		case k == "user":
 			s.User = v
 		case k == "svc":
@@ -334,12 +340,18 @@ func checkBooks(t *testing.T, b *Buffer) {
 	}
 	open := 0
 	for u := range units {
-		sum, waiting := int64(0), 0
+		sum, waiting, couplings := int64(0), 0, 0
 		for _, tr := range u.traces {
 			require.Same(t, u, tr.unit)
 			sum += tr.bytes
 			if !tr.whole {
 				waiting++
+			}
+			if tr.cause != nil {
+				couplings++
+				require.Contains(t, tr.cause.effects, tr)
+				require.Same(t, u, tr.cause.unit)
+				require.False(t, tr.waits)
 			}
 			if tr.pred != nil {
 				require.Contains(t, tr.pred.succ, tr)
@@ -348,6 +360,7 @@ func checkBooks(t *testing.T, b *Buffer) {
 		}
 		require.Equal(t, sum, u.bytes)
 		require.Equal(t, waiting, u.open)
+		require.Equal(t, couplings, u.couplings)
 		if u.state == opened {
 			open++
 		} else {

@@ -6,6 +6,7 @@ type Tally struct {
 	Records         int64    // log records
 	Duplicate       int64    // spans with a known id
 	AfterTruncation int64    // spans of a trajectory that hit its byte cap
+	NoAttempt       int64    // spans of traces that show nothing that an agent did
 	Stripped        int64    // spans whose content did not fit into the byte cap
 	Late            int64    // spans that came after the late window
 	Reopened        int64    // closed trajectories that got new spans

@@ -56,6 +56,7 @@ type trace struct {
 	whole  bool             // ended, as far as the tree can tell; see ended
 
 	fragment          // its place in the message history
+	coupling          // its place among what span links tie together
 	part     *emitted // the trajectory that it was last handed out in
 
 	prepared     any // by Prepare; nil = nothing
@@ -106,6 +107,9 @@ func (t *trace) learn(s *trajectory.Span) {
 		return
 	}
 	t.agent = t.agent || s.Role == trajectory.RoleAgentSpan
+	if s.Link != nil && (t.link == nil || s.Start < t.link.Start) && t.cause == nil && !t.waits {
+		t.link = s
+	}
 	t.rooted = t.rooted || s.ParentID == (trajectory.SpanID{}) || s.Remote
 	switch {
 	case s.ParentID == (trajectory.SpanID{}):

@@ -17,16 +17,17 @@ const (
 
 // unit is what waits and closes as one: a trace, or traces that were joined.
 type unit struct {
-	serial uint64 // of creation: breaks ties
-	key    string // in Buffer.units; "" = none
-	traces []*trace
-	state  state
-	since  int64 // when it was opened or reopened
-	last   int64 // arrival of its last new span
-	bytes  int64
-	open   int // traces that are not whole
-	gone   bool
-	torn   bool // lost a link; is about to be rebuilt
+	serial    uint64 // of creation: breaks ties
+	key       string // in Buffer.units; "" = none
+	traces    []*trace
+	state     state
+	since     int64 // when it was opened or reopened
+	last      int64 // arrival of its last new span
+	bytes     int64
+	open      int // traces that are not whole
+	couplings int // traces that span links tie to another
+	gone      bool
+	torn      bool // lost a link; is about to be rebuilt
 
 	prev, next *unit // in Buffer.open or Buffer.closed
 	due        int64 // when the clock must look at it
@@ -35,9 +36,10 @@ type unit struct {
 }
 
 // fragments says whether the unit holds fragments, which may be several
-// trajectories. A rollout id or configured attributes say that it is one.
+// trajectories. A rollout id, configured attributes or span links say that it is
+// one.
 func (u *unit) fragments() bool {
-	return strings.HasPrefix(u.key, keyConversation) || u.key == "" && u.traces[0].isFragment()
+	return strings.HasPrefix(u.key, keyConversation) || u.key == "" && u.couplings == 0 && u.traces[0].isFragment()
 }
 
 // ended says whether every trace is whole. Where attributes join, more traces
@@ -59,6 +61,9 @@ func (b *Buffer) join(t *trace, u *unit) {
 	u.bytes += t.bytes
 	if u.state != opened {
 		b.residue += t.bytes
+	}
+	if t.cause != nil {
+		u.couplings++
 	}
 	t.whole = t.ended()
 	if !t.whole {
@@ -97,6 +102,9 @@ func (b *Buffer) leave(t *trace) {
 	if !t.whole {
 		u.open--
 	}
+	if t.cause != nil {
+		u.couplings--
+	}
 	t.unit = nil
 	if len(u.traces) == 0 {
 		b.drop(u)
@@ -133,12 +141,14 @@ func (b *Buffer) merge(x, y *unit) *unit {
 	x.traces = append(x.traces, y.traces...)
 	x.bytes += y.bytes
 	x.open += y.open
+	x.couplings += y.couplings
 	x.since, x.last = min(x.since, y.since), max(x.last, y.last)
 	b.drop(y)
 	return x
 }
 
-// rebuild splits a unit of linked fragments into what is still linked.
+// rebuild splits a unit into what is still tied together: fragments by their
+// messages, traces by span links.
 func (b *Buffer) rebuild(u *unit) {
 	if u.state != opened {
 		b.residue -= u.bytes
@@ -152,6 +162,9 @@ func (b *Buffer) rebuild(u *unit) {
 	for _, t := range u.traces {
 		if t.pred != nil {
 			b.merge(t.unit, t.pred.unit)
+		}
+		if t.cause != nil {
+			b.merge(t.unit, t.cause.unit)
 		}
 	}
 	for _, t := range u.traces {
@@ -199,6 +212,9 @@ func (b *Buffer) empty(t *trace) {
 func (b *Buffer) expire(u *unit) {
 	for _, t := range u.traces {
 		b.unlink(t)
+		if t.part == nil {
+			b.tally.NoAttempt += int64(len(t.all()))
+		}
 		switch {
 		case t.continues != "":
 			b.past.add(t.id, t.continues)
@@ -208,6 +224,7 @@ func (b *Buffer) expire(u *unit) {
 				b.past.add(rolloutAlias(t), t.part.id)
 			}
 		}
+		b.stopWaiting(t)
 		delete(b.traces, t.id)
 		b.bytes -= t.bytes
 		t.unit = nil

@@ -53,6 +53,8 @@ type spanCase struct {
 	Scope      string // instrumentation scope
 	Attributes map[string]any
 	Resource   map[string]any
+	Kind       int32    // of the span, as in OTLP
+	Links      []string // trace ids, one digit each
 	Events     []struct {
 		Name       string
 		Attributes map[string]any
@@ -109,6 +111,12 @@ func (c *spanCase) build(t *testing.T) (pcommon.Resource, ptrace.Span) {
 		ev.SetName(e.Name)
 		require.NoError(t, ev.Attributes().FromRaw(e.Attributes))
 	}
+	span.SetKind(ptrace.SpanKind(c.Kind))
+	for _, id := range c.Links {
+		l := span.Links().AppendEmpty()
+		l.SetTraceID(pcommon.TraceID{id[0] - '0'})
+		l.SetSpanID(pcommon.SpanID{7})
+	}
 	if c.Status != nil {
 		span.Status().SetCode(ptrace.StatusCodeError)
 		span.Status().SetMessage(*c.Status)
@@ -138,6 +146,9 @@ func dump(s *trajectory.Span) string {
 	line("rollout", s.Rollout)
 	line("task", s.TaskKey)
 	line("attributes", s.Attributes)
+	if s.Link != nil {
+		line("link", fmt.Sprint(s.Link.TraceID, " ", s.Link.SpanID, " message=", s.Link.Message))
+	}
 	line("error", s.Error)
 	line("missing", s.Missing)
 	line("in", s.In)

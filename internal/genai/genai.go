@@ -66,7 +66,7 @@ func (d *Decoder) Recycle() {
 // Marked says whether a span carries a GenAI marker of any dialect. It looks at
 // names only and is cheap enough for every ordinary span.
 func Marked(scope pcommon.InstrumentationScope, span ptrace.Span) bool {
-	if scopes[scope.Name()] != 0 {
+	if spokenIn(scope.Name()) != 0 {
 		return true
 	}
 	for k := range span.Attributes().All() {
@@ -84,7 +84,7 @@ func (d *Decoder) Decode(res pcommon.Resource, scope pcommon.InstrumentationScop
 	d.begin()
 	defer d.end()
 	r, added := d.r, d.memo.added
-	if r.spoken = scopes[scope.Name()]; r.spoken != 0 {
+	if r.spoken = spokenIn(scope.Name()); r.spoken != 0 {
 		r.marked = true
 	}
 	r.flat.room, r.indexed.room = span.Attributes().Len()+64, span.Attributes().Len()+64
@@ -97,6 +97,7 @@ func (d *Decoder) Decode(res pcommon.Resource, scope pcommon.InstrumentationScop
 	s.TraceID, s.SpanID, s.ParentID = trajectory.TraceID(span.TraceID()), trajectory.SpanID(span.SpanID()), trajectory.SpanID(span.ParentSpanID())
 	s.Name, s.Start, s.End = name, int64(span.StartTimestamp()), int64(span.EndTimestamp()) //nolint:gosec // OTLP times fit until 2262
 	s.Remote = remoteParent(span)
+	s.Link = goesOn(span)
 	s.GenAI = r.marked
 	s.Dialect = r.dialects()
 	s.Judge = judges(r.text(fOIKind)) || judges(r.word())
@@ -150,6 +151,27 @@ func (d *Decoder) end() {
 
 // remoteParent reads the OTLP flags: bit 8 says that bit 9 is known.
 func remoteParent(span ptrace.Span) bool { return span.Flags()&0x300 == 0x300 }
+
+// goesOn is the span of another trace that a root goes on from. A root that links
+// to several traces takes up a batch of messages: it is none of their runs.
+func goesOn(span ptrace.Span) *trajectory.Link {
+	if span.Links().Len() == 0 || !span.ParentSpanID().IsEmpty() {
+		return nil
+	}
+	first := span.Links().At(0)
+	for _, l := range span.Links().All() {
+		if l.TraceID() != first.TraceID() {
+			return nil
+		}
+	}
+	if first.TraceID() == span.TraceID() || first.TraceID().IsEmpty() {
+		return nil
+	}
+	return &trajectory.Link{
+		TraceID: trajectory.TraceID(first.TraceID()), SpanID: trajectory.SpanID(first.SpanID()),
+		Message: span.Kind() == ptrace.SpanKindProducer || span.Kind() == ptrace.SpanKindConsumer,
+	}
+}
 
 // identify sets who and where: service, agent, user, session, task.
 func (d *Decoder) identify(s *trajectory.Span, attrs, own pcommon.Map) {

@@ -86,7 +86,7 @@ type row struct {
 type dialect struct {
 	name   string
 	marker string   // the attribute that proves it; "" = see scope and prefix
-	scope  string   // the instrumentation scope that proves it, with all spans of it; "" = none
+	scope  string   // the instrumentation scope that proves it, with all spans of it; one that ends with a space is what scopes begin with; "" = none
 	prefix string   // what the names of its attributes begin with: one proves it; "" = none
 	proof  []string // rows that prove it too, and leave open what the span is
 	rows   []row
@@ -120,6 +120,8 @@ var dialects = []dialect{
 	vLLM,
 	agentOps,
 	agentLightning,
+	autogen,
+	agentRuntime,
 }
 
 type entry struct {
@@ -132,9 +134,10 @@ type entry struct {
 var (
 	indexedBit = uint64(1) << slices.IndexFunc(dialects, func(d dialect) bool { return d.name == indexed.name })
 
-	names    = buildNames()
-	scopes   = map[string]uint64{} // bits by instrumentation scope
-	prefixes []prefix
+	names      = buildNames()
+	scopes     = map[string]uint64{} // bits by instrumentation scope
+	openScopes []prefix              // that scopes begin with
+	prefixes   []prefix
 )
 
 // prefix is what the names of a dialect's attributes begin with.
@@ -217,7 +220,10 @@ func (r *reader) take(k string, v pcommon.Value) {
 
 func init() {
 	for d := range dialects {
-		if s := dialects[d].scope; s != "" {
+		switch s := dialects[d].scope; {
+		case strings.HasSuffix(s, " "):
+			openScopes = append(openScopes, prefix{s, 1 << d})
+		case s != "":
 			scopes[s] |= 1 << d
 		}
 		if p := dialects[d].prefix; p != "" {
@@ -234,6 +240,16 @@ func init() {
 		c := prefixes[i].text[0]
 		byFirst[c] = append(byFirst[c], &prefixes[i])
 	}
+}
+
+// spokenIn is the dialects that the name of an instrumentation scope proves.
+func spokenIn(scope string) uint64 {
+	for i := range openScopes {
+		if strings.HasPrefix(scope, openScopes[i].text) {
+			return openScopes[i].dialect
+		}
+	}
+	return scopes[scope]
 }
 
 // byFirst are the prefixes by their first byte: most names have none.

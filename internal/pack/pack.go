@@ -138,6 +138,8 @@ const (
 	bitInjected
 	bitIn
 	bitOut
+	bitLink
+	bitLinkMessage
 )
 
 func when(is bool, bit uint32) uint32 {
@@ -174,6 +176,11 @@ func (w *writer) span(s *trajectory.Span) {
 	if s.Order != 0 {
 		m |= bitOrder
 		w.int(int64(s.Order))
+	}
+	if s.Link != nil {
+		m |= bitLink | when(s.Link.Message, bitLinkMessage)
+		w.b = append(w.b, s.Link.TraceID[:]...)
+		w.b = append(w.b, s.Link.SpanID[:]...)
 	}
 	m |= w.other(bitName, s.Name, &l.Name)
 	m |= w.other(bitDialect, s.Dialect, &l.Dialect)

@@ -136,6 +136,11 @@ func (r *reader) span(s *trajectory.Span) {
 	if m&bitOrder != 0 {
 		s.Order = int(r.int())
 	}
+	if m&bitLink != 0 {
+		s.Link = &trajectory.Link{Message: m&bitLinkMessage != 0}
+		copy(s.Link.TraceID[:], r.take(len(s.Link.TraceID)))
+		copy(s.Link.SpanID[:], r.take(len(s.Link.SpanID)))
+	}
 	s.Name = r.other(m&bitName, &l.Name)
 	s.Dialect = r.other(m&bitDialect, &l.Dialect)
 	s.Service = r.other(m&bitService, &l.Service)

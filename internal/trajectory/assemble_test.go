@@ -219,6 +219,39 @@ func TestOutputJoinedByTheFramework(t *testing.T) {
 	root.Out = "RunResult(output='Done.')"
 	got = Assemble([]*Span{root, model(2, 1, 1, 2, prompt(user("q")), says("Done."))}, Options{})
 	assert.Equal(t, "Done.", got.Output)
+	root.Out = "Looking.Done." // what was said on the way is in no reply that is shown
+	got = Assemble([]*Span{root, model(2, 1, 1, 2, prompt(user("q")), says("Done."))}, Options{})
+	assert.Equal(t, "Looking.Done.", got.Output)
+}
+
+// Work that a tool began goes on in a trace of its own; what takes up a message
+// is nobody's below.
+func TestLinkedTraces(t *testing.T) {
+	delegate := says("", call("a", "delegate", `{"task":"t"}`))
+	linked := func(root *Span, message bool) *Span {
+		root.TraceID, root.Link = TraceID{8}, &Link{TraceID: TraceID{9}, SpanID: SpanID{3}, Message: message}
+		return root
+	}
+	spans := func(message bool) []*Span {
+		inner := model(5, 4, 6, 7, prompt(system("sub"), user("t")), says("found"))
+		inner.TraceID = TraceID{8}
+		return []*Span{
+			agent(1, 0, 0, 5, "boss"),
+			model(2, 1, 1, 2, prompt(user("q")), delegate),
+			toolSpan(3, 1, 3, 4, ToolRun{Name: "delegate", CallID: "a", Arguments: `{"task":"t"}`, Result: ptr("started")}),
+			linked(span(4, 0, RoleOther, 5, 9), message), inner,
+		}
+	}
+	got := Assemble(spans(false), Options{})
+	require.Equal(t, []string{"m0", "delegate", "m1"}, kinds(got))
+	require.NotNil(t, got.Steps[2].Parent)
+	assert.Equal(t, 1, *got.Steps[2].Parent)
+	assert.Equal(t, "boss", got.Steps[2].AgentName)
+	assert.Len(t, got.TraceIDs, 2)
+	got = Assemble(spans(true), Options{})
+	require.Equal(t, []string{"m0", "delegate", "m1"}, kinds(got))
+	assert.Nil(t, got.Steps[2].Parent)
+	assert.Empty(t, got.Steps[2].AgentName)
 }
 
 func TestMissingIsSaid(t *testing.T) {

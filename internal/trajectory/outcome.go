@@ -102,6 +102,9 @@ func (b *builder) output(root *Span, nodes []*node) string {
 		// inside the last reply, between marks or as fields.
 		return said
 	}
+	if strings.HasSuffix(said, answer) {
+		return said // a stream: what was said on the way came back with the answer
+	}
 	return answer
 }
 

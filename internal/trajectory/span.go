@@ -59,8 +59,9 @@ type Span struct {
 	Start    int64 // ns since the epoch
 	End      int64 // ns; 0 = not ended
 	Role     Role
-	GenAI    bool // carries a GenAI marker of any dialect
-	Remote   bool // the parent is in another process
+	GenAI    bool  // carries a GenAI marker of any dialect
+	Remote   bool  // the parent is in another process
+	Link     *Link // of a root: the span of another trace that it goes on from; nil = none
 	Dialect  string
 
 	Service      string
@@ -87,6 +88,27 @@ type Span struct {
 	Out   string   // plain output an agent or workflow span shows
 	Size  int      // bytes held, for the caps
 	Seq   uint64   // arrival order
+}
+
+// Link is what the root of a trace says of the span of another trace that led
+// to it.
+type Link struct {
+	TraceID TraceID
+	SpanID  SpanID
+	Message bool // a message went from there to here: the one sends or takes it, as OTel's messaging conventions say
+}
+
+// LedBy says whether a span that the root s links to led to it: s takes up its
+// message, or is work that a tool run began or that was begun while the span
+// went on. A run that is over is another one (the turn before).
+func (s *Span) LedBy(by *Span) bool {
+	switch {
+	case s.Link.Message:
+		return true
+	case by.Role == RoleToolSpan:
+		return by.Start <= s.Start
+	}
+	return by.Start <= s.Start && (by.End == 0 || s.Start <= by.End)
 }
 
 // Call is the model call that a span shows.

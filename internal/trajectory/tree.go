@@ -5,7 +5,8 @@ import (
 	"slices"
 )
 
-// tree is the spans of one trajectory in time order, with their parents.
+// tree is the spans of one trajectory in time order, with their parents. A root
+// that links to a span of another trace is below it.
 type tree struct {
 	spans  []*Span
 	parent []int // index into spans; -1 = a root or a parent that is not here
@@ -37,10 +38,14 @@ func newTree(in []*Span, r *scratch) tree {
 	t.parent = t.parent[:len(t.spans)]
 	for i, s := range t.spans {
 		t.parent[i] = -1
+		above := spanKey{s.TraceID, s.ParentID}
 		if s.ParentID == (SpanID{}) {
-			continue
+			if s.Link == nil || s.Link.Message {
+				continue // who sent a message does not do the work
+			}
+			above = spanKey{s.Link.TraceID, s.Link.SpanID}
 		}
-		if p := index.at(t.spans, spanKey{s.TraceID, s.ParentID}); p != i {
+		if p := index.at(t.spans, above); p != i && (p < 0 || s.ParentID != (SpanID{}) || s.LedBy(t.spans[p])) {
 			t.parent[i] = p
 		}
 	}

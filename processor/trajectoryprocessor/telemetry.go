@@ -43,6 +43,7 @@ func (h *hub) countTally(ctx context.Context, t buffer.Tally) {
 	add(ctx, h.tb.ProcessorTrajectoryRecords, t.Records)
 	add(ctx, h.tb.ProcessorTrajectorySpansDropped, t.Duplicate, withReason("duplicate"))
 	add(ctx, h.tb.ProcessorTrajectorySpansDropped, t.AfterTruncation, withReason("after_truncation"))
+	add(ctx, h.tb.ProcessorTrajectorySpansDropped, t.NoAttempt, withReason("no_attempt"))
 	add(ctx, h.tb.ProcessorTrajectorySpansIncomplete, t.Stripped, withReason("too_large"))
 	add(ctx, h.tb.ProcessorTrajectorySpansLate, t.Late)
 	add(ctx, h.tb.ProcessorTrajectoryReopened, t.Reopened)

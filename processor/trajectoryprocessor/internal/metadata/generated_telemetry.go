@@ -199,7 +199,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorTrajectorySpansDropped, err = builder.meter.Int64Counter(
 		"otelcol_processor_trajectory_spans_dropped",
-		metric.WithDescription("Spans of trajectories that were not taken, by reason (duplicate, after_truncation). [Development]"),
+		metric.WithDescription("Spans that are in no trajectory, by reason (duplicate, after_truncation, no_attempt = the trace shows no agent at work, no model call and no tool run). [Development]"),
 		metric.WithUnit("{spans}"),
 	)
 	errs = errors.Join(errs, err)

@@ -194,7 +194,7 @@ func AssertEqualProcessorTrajectorySpans(t *testing.T, tt *componenttest.Telemet
 func AssertEqualProcessorTrajectorySpansDropped(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_trajectory_spans_dropped",
-		Description: "Spans of trajectories that were not taken, by reason (duplicate, after_truncation). [Development]",
+		Description: "Spans that are in no trajectory, by reason (duplicate, after_truncation, no_attempt = the trace shows no agent at work, no model call and no tool run). [Development]",
 		Unit:        "{spans}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,

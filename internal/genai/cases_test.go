@@ -8,6 +8,7 @@ import (
 	"sort"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
 	"github.com/stretchr/testify/assert"
@@ -134,7 +135,7 @@ func dump(s *trajectory.Span) string {
 		}
 	}
 	line("role", [...]string{"other", "agent", "model", "tool"}[s.Role])
-	line("record", [...]string{"", "message", "details"}[s.Record])
+	line("record", [...]string{"", "message", "details", "event", "request", "response"}[s.Record])
 	if s.Order > 0 {
 		line("order", s.Order)
 	}
@@ -148,6 +149,17 @@ func dump(s *trajectory.Span) string {
 	line("attributes", s.Attributes)
 	if s.Link != nil {
 		line("link", fmt.Sprint(s.Link.TraceID, " ", s.Link.SpanID, " message=", s.Link.Message))
+	}
+	line("turn", s.Turn)
+	line("agent id", s.AgentID)
+	line("request", s.Request)
+	line("starts", s.Starts)
+	line("reports", s.Reports)
+	if s.Relay {
+		line("relay", s.Relay)
+	}
+	if took := s.End - s.Start; s.Record != trajectory.RecordNone && took > 0 {
+		line("took", time.Duration(took))
 	}
 	line("error", s.Error)
 	line("missing", s.Missing)

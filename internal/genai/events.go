@@ -41,18 +41,34 @@ var events = map[string]readEvent{
 }
 
 // eventName is the name of a log record's event. It has its own field since
-// OTLP 1.5; before, and still in many SDKs, it is an attribute.
+// OTLP 1.5; before, and still in many SDKs, it is an attribute, and where that
+// is short for it the body. A name that no reader knows may stand before one
+// that is known: tracing libraries put the place in the source there.
 func eventName(r plog.LogRecord) string {
-	if n := r.EventName(); n != "" {
-		return n
+	name := r.EventName()
+	if _, known := events[name]; known {
+		return name
 	}
 	for _, k := range []string{"event.name", "event_name"} {
-		if v, ok := r.Attributes().Get(k); ok {
-			return v.AsString()
+		v, ok := r.Attributes().Get(k)
+		if !ok {
+			continue
+		}
+		if _, known := events[v.AsString()]; known || name == "" {
+			name = v.AsString()
+		}
+		break
+	}
+	if b := r.Body(); b.Type() == pcommon.ValueTypeStr && len(b.Str()) <= maxEventName {
+		if _, known := events[b.Str()]; known {
+			return b.Str()
 		}
 	}
-	return ""
+	return name
 }
+
+// maxEventName bounds the texts that are looked up as names.
+const maxEventName = 64
 
 // Recorded says whether a log record may say something of an agent's call. It
 // is cheap enough for every ordinary record.

@@ -64,6 +64,7 @@ const (
 	fUser                        //
 	fRequestType                 // legacy: chat, completion, embedding
 	fRollout                     //
+	fMCPMethod                   // method of the Model Context Protocol
 	fErrorType                   //
 	fMetadata                    // JSON object with session ids and the like
 	fPromptTokenIDs
@@ -103,6 +104,7 @@ type dialect struct {
 // dialects in order of preference: of two names that fill one field, the one
 // of the earlier dialect wins; within a dialect the earlier row wins.
 var dialects = []dialect{
+	claudeCode,
 	semconv,
 	openInference,
 	vercel,
@@ -122,6 +124,7 @@ var dialects = []dialect{
 	agentLightning,
 	autogen,
 	agentRuntime,
+	mcp,
 }
 
 type entry struct {

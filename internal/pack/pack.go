@@ -140,6 +140,7 @@ const (
 	bitOut
 	bitLink
 	bitLinkMessage
+	bitHarness
 )
 
 func when(is bool, bit uint32) uint32 {
@@ -154,7 +155,8 @@ func (w *writer) span(s *trajectory.Span) {
 	m := when(s.TraceID != l.TraceID, bitTrace) | when(s.GenAI, bitGenAI) | when(s.Remote, bitRemote) | when(s.Judge, bitJudge) |
 		when(s.Gateway, bitGateway) | when(s.Call != nil, bitCall) | when(s.Call != nil && s.Call.Unordered, bitUnordered) |
 		when(s.Call != nil && s.Call.Outline, bitOutline) | when(s.Tool != nil, bitTool) | when(s.Missing != nil, bitMissing) |
-		when(s.Attributes != nil, bitAttributes) | when(s.Facts != nil, bitFacts) | when(s.In != "", bitIn) | when(s.Out != "", bitOut)
+		when(s.Attributes != nil, bitAttributes) | when(s.Facts != nil, bitFacts) | when(s.In != "", bitIn) | when(s.Out != "", bitOut) |
+		when(s.Harness != trajectory.Harness{}, bitHarness)
 	if m&bitTrace != 0 {
 		w.b = append(w.b, s.TraceID[:]...)
 	}
@@ -204,6 +206,9 @@ func (w *writer) span(s *trajectory.Span) {
 	if m&(bitMissing|bitAttributes|bitFacts) != 0 {
 		w.rare(s)
 	}
+	if m&bitHarness != 0 {
+		w.harness(&s.Harness)
+	}
 	if s.Call != nil {
 		w.modelCall(&s.Call.ModelCall)
 		w.list()
@@ -212,6 +217,28 @@ func (w *writer) span(s *trajectory.Span) {
 	if s.Tool != nil {
 		w.toolRun(s.Tool)
 	}
+}
+
+// The bits of a harness.
+const (
+	bitTurn uint32 = 1 << iota
+	bitAgentID
+	bitRequest
+	bitStarts
+	bitReports
+	bitRelay
+	bitSession
+)
+
+func (w *writer) harness(h *trajectory.Harness) {
+	l, at := &w.last.Harness, w.mask()
+	m := when(h.Relay, bitRelay) | when(h.Session, bitSession)
+	m |= w.other(bitTurn, h.Turn, &l.Turn)
+	m |= w.other(bitAgentID, h.AgentID, &l.AgentID)
+	m |= w.some(bitRequest, h.Request)
+	m |= w.some(bitStarts, h.Starts)
+	m |= w.some(bitReports, h.Reports)
+	w.set(at, m)
 }
 
 func (w *writer) rare(s *trajectory.Span) {

@@ -161,6 +161,9 @@ func (r *reader) span(s *trajectory.Span) {
 	if m&(bitMissing|bitAttributes|bitFacts) != 0 {
 		r.rare(s, m)
 	}
+	if m&bitHarness != 0 {
+		r.harness(&s.Harness)
+	}
 	if m&bitCall != 0 {
 		room := &r.calls[0]
 		r.calls, s.Call = r.calls[1:], &room.call
@@ -177,6 +180,16 @@ func (r *reader) span(s *trajectory.Span) {
 		r.tools, s.Tool = r.tools[1:], &room.run
 		r.toolRun(room)
 	}
+}
+
+func (r *reader) harness(h *trajectory.Harness) {
+	l, m := &r.last.Harness, r.mask()
+	h.Turn = r.other(m&bitTurn, &l.Turn)
+	h.AgentID = r.other(m&bitAgentID, &l.AgentID)
+	h.Request = r.some(m & bitRequest)
+	h.Starts = r.some(m & bitStarts)
+	h.Reports = r.some(m & bitReports)
+	h.Relay, h.Session = m&bitRelay != 0, m&bitSession != 0
 }
 
 func (r *reader) rare(s *trajectory.Span, m uint32) {

@@ -22,14 +22,15 @@ func (b *builder) link() {
 	slices.SortStableFunc(order, func(x, y *node) int {
 		return cmp.Or(cmp.Compare(len(x.turns), len(y.turns)), cmp.Compare(x.start, y.start))
 	})
-	var bare map[int]*node // agent span → its last call without a prompt
+	var bare map[context]*node // → its last call without a prompt
 	for _, n := range order {
 		if len(n.turns) == 0 {
 			if bare == nil {
-				bare = map[int]*node{}
+				bare = map[context]*node{}
 			}
-			n.pred = bare[n.scope]
-			bare[n.scope] = n
+			c := b.context(n)
+			n.pred = bare[c]
+			bare[c] = n
 		} else {
 			b.predecessor(n, byPrompt)
 		}
@@ -61,6 +62,16 @@ func (b *builder) link() {
 		}
 		n.thread = first.thread
 	}
+}
+
+// context is whose calls follow one another, where they show no prompts.
+type context struct {
+	under int
+	agent string
+}
+
+func (b *builder) context(n *node) context {
+	return context{b.tree.contextOf(n.at), n.span.AgentID}
 }
 
 // hashPrompts sets the turns of all calls and their running hashes. Most of a

@@ -65,6 +65,7 @@ func newBuilder(spans []*Span, r *scratch, out *results) *builder {
 	}
 	nodes = nodes[len(calls):]
 	b.newTools(nodes)
+	b.dropRelays()
 	return b
 }
 
@@ -74,7 +75,7 @@ func (b *builder) newTools(nodes []node) {
 	runs := b.results.runs[:0]
 	b.tools = make([]*node, 0, len(nodes))
 	for i, s := range b.tree.spans {
-		if !isTool(s) && !maybeTool(s) || b.innerTool(i) {
+		if !isTool(s) && !maybeTool(s) || s.batch() || b.innerTool(i) {
 			continue
 		}
 		runs = append(runs, ToolRun{})
@@ -105,10 +106,62 @@ func (b *builder) innerTool(i int) bool {
 	}
 	for _, n := range b.tools {
 		if n.at == p {
-			n.tool.fill(in.Tool)
+			n.witness(in)
 		}
 	}
 	return true
+}
+
+// witness takes from another span of the same run what the run's own lacks. It
+// failed if the other says so and no result is shown.
+func (n *node) witness(o *Span) {
+	n.tool.fill(o.Tool)
+	if n.span.Error == "" && o.Error != "" && n.tool.Result == nil {
+		s := *n.span
+		s.Error = o.Error
+		n.span = &s
+	}
+}
+
+// batch says whether a tool span stands for several runs below it: it names no
+// tool.
+func (s *Span) batch() bool {
+	return s.Tool != nil && *s.Tool == ToolRun{} && len(s.Missing) == 0
+}
+
+// dropRelays removes tool runs that are shown a second time by how they were
+// reached: an MCP client's or server's span within the time of the run itself,
+// in another branch of the trace.
+func (b *builder) dropRelays() {
+	if !slices.ContainsFunc(b.tools, func(n *node) bool { return n.span.Relay }) {
+		return
+	}
+	shown, relays := map[*node]bool{}, map[*node]bool{}
+	for _, n := range b.tools {
+		if !n.span.Relay {
+			continue
+		}
+		if run := b.relayed(n, shown); run != nil {
+			shown[run], relays[n] = true, true
+			run.witness(n.span)
+		}
+	}
+	b.tools = slices.DeleteFunc(b.tools, func(n *node) bool { return relays[n] })
+}
+
+// relayed is the run that a relay shows: the latest of that tool, of those that
+// no other relay shows, that began before it and ended after it.
+func (b *builder) relayed(n *node, taken map[*node]bool) *node {
+	var run *node
+	for _, t := range b.tools {
+		if t.start > n.start {
+			break
+		}
+		if !t.span.Relay && !taken[t] && t.span.TraceID == n.span.TraceID && n.span.End <= t.span.End+tick && sameTool(t.tool, n.tool) {
+			run = t
+		}
+	}
+	return run
 }
 
 func sameTool(a, b *ToolRun) bool {

@@ -32,10 +32,7 @@ func (b *builder) outcome(t *Trajectory, nodes []*node) {
 // the turn that holds it.
 func (b *builder) input(root *Span) string {
 	first := b.firstCall()
-	said := ""
-	if root != nil {
-		said = strings.TrimSpace(root.In)
-	}
+	said := b.asked(root)
 	last := ""
 	if first != nil {
 		for i := len(first.turns) - 1; i >= 0; i-- {
@@ -55,6 +52,23 @@ func (b *builder) input(root *Span) string {
 		return last
 	}
 	return said
+}
+
+// asked is the input that the root shows; where it shows none, that of the first
+// agent below it that is no other agent's tool.
+func (b *builder) asked(root *Span) string {
+	if root == nil {
+		return ""
+	}
+	if root.In != "" {
+		return strings.TrimSpace(root.In)
+	}
+	for i, s := range b.tree.spans {
+		if isAgent(s) && s.In != "" && b.tree.ancestor(i, isTool, nil) < 0 {
+			return strings.TrimSpace(s.In)
+		}
+	}
+	return ""
 }
 
 // firstCall is the earliest call that shows a prompt.

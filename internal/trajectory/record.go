@@ -14,7 +14,17 @@ const (
 	RecordNone    Record = iota // a span
 	RecordMessage               // one message of a prompt or of a reply
 	RecordDetails               // a prompt, a reply or both, whole
+
+	// Harnesses write records below an agent's span, or below none at all: which
+	// call, run or turn they are of is said by ids, by order and by what they show.
+	RecordEvent    // a call that ended, a run or a turn: it happened, whether or not a span shows it
+	RecordRequest  // of the request of a call, written before it ended
+	RecordResponse // of the response of a call, written after its RecordEvent
 )
+
+// own says whether a record tells of something that is not the span that it was
+// written under.
+func (s *Span) own() bool { return s.Record >= RecordEvent }
 
 // Join folds log records into the spans that they were written under, and
 // returns the spans; without records the very slice. Spans are not changed:
@@ -22,7 +32,7 @@ const (
 // fill what it lacks.
 //
 // Records whose span never came (it was not ended, or it was lost) stand for it:
-// the call happened. Messages that were written at the same time are put in
+// the call happened. So do the events of harnesses that no span shows. Messages that were written at the same time are put in
 // order by what else is known of the conversation: who spoke first in an
 // earlier call, and which call a result answers.
 func Join(spans []*Span) []*Span {
@@ -31,6 +41,7 @@ func Join(spans []*Span) []*Span {
 	}
 	j := joiner{at: map[spanKey]int{}, records: map[spanKey][]*Span{}}
 	known := map[spanKey]bool{}
+	var own []*Span
 	for _, s := range spans {
 		key := spanKey{s.TraceID, s.SpanID}
 		switch {
@@ -39,6 +50,8 @@ func Join(spans []*Span) []*Span {
 		case s.Record == RecordNone:
 			j.at[key] = len(j.spans)
 			j.spans = append(j.spans, s)
+		case s.own():
+			own = append(own, s)
 		default:
 			host := spanKey{s.TraceID, s.ParentID}
 			j.records[host] = append(j.records[host], s)
@@ -46,6 +59,7 @@ func Join(spans []*Span) []*Span {
 		known[key] = true
 	}
 	j.standIn()
+	j.settle(own)
 	j.fold()
 	return j.spans
 }
@@ -145,6 +159,11 @@ func (s *Span) absorb(r *Span, c *Call) {
 	setFirst(&s.Tenant, r.Tenant)
 	setFirst(&s.Rollout, r.Rollout)
 	setFirst(&s.Agent, r.Agent)
+	setFirst(&s.Turn, r.Turn)
+	setFirst(&s.AgentID, r.AgentID)
+	setFirst(&s.Request, r.Request)
+	setFirst(&s.Starts, r.Starts)
+	setFirst(&s.Reports, r.Reports)
 	setFirst(&s.In, r.In)
 	setFirst(&s.Out, r.Out)
 	if s.Role == r.Role {
@@ -186,22 +205,41 @@ func recordHash(id SpanID) uint64 {
 // said is what records say, in order: the whole where a record shows it, else
 // message by message. loose says that nothing in the records tells the order.
 func (j *joiner) said(records []*Span, of func(*Call) []*Message) (ms []*Message, loose bool) {
-	kind := RecordMessage
+	most := 0
 	var list []*Span
 	for _, r := range records {
-		if r.Call == nil || len(of(r.Call)) == 0 || r.Record < kind {
+		if r.Call == nil || len(of(r.Call)) == 0 || r.Record.shows() < most {
 			continue
 		}
-		if r.Record > kind {
-			kind, list = r.Record, list[:0]
+		if n := r.Record.shows(); n > most {
+			most, list = n, list[:0]
 		}
 		list = append(list, r)
 	}
 	loose = j.sort(list, of)
+	if most == showsAll {
+		list = list[:1] // the others are witnesses of the same
+	}
 	for _, r := range list {
 		ms = append(ms, of(r.Call)...)
 	}
 	return ms, loose
+}
+
+const (
+	showsPart = iota + 1 // one of several messages
+	showsAll             // a prompt or a reply, whole
+	showsSome            // whole, but it may come in several records
+)
+
+func (r Record) shows() int {
+	switch r {
+	case RecordDetails:
+		return showsSome
+	case RecordEvent, RecordRequest:
+		return showsAll
+	}
+	return showsPart
 }
 
 // sort puts records in order: by their own count where all have one, else by

@@ -80,6 +80,7 @@ type Span struct {
 	Injected     string // JSON array: what the gateway added to the prompt
 	Missing      []Reason
 	Attributes   map[string]string // allow-listed
+	Harness                        // what coding agents say beside the conventions
 
 	Call  *Call    // model spans; agent spans: the loop of calls that they are; others: a piece of the reply of the call above
 	Tool  *ToolRun // tool spans
@@ -109,6 +110,18 @@ func (s *Span) LedBy(by *Span) bool {
 		return by.Start <= s.Start
 	}
 	return by.Start <= s.Start && (by.End == 0 || s.Start <= by.End)
+}
+
+// Harness is what the telemetry of agent harnesses (coding agents and the like)
+// says of a span or record by ids of its own.
+type Harness struct {
+	Turn    string // the user's turn that it works on
+	AgentID string // which agent it works for; "" = the main one, or unknown
+	Request string // the client's id for the request of a model call
+	Starts  string // of a tool run: the agent that it starts
+	Reports string // id of the tool call whose late outcome an agent span's input tells
+	Relay   bool   // of a tool run: how it is reached (an MCP span), shown beside the run itself
+	Session bool   // of a record: it names no trace, TraceID stands for its session
 }
 
 // Call is the model call that a span shows.

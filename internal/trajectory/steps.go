@@ -94,10 +94,11 @@ func (b *builder) cause(n *node) *node {
 	if n.parent != nil || n.call == nil || n.pred != nil {
 		return n.parent
 	}
-	at := b.tree.ancestor(n.at, isTool, nil)
-	for _, t := range b.tools {
-		if at >= 0 && t.at == at {
-			return t
+	for at := b.tree.ancestor(n.at, isTool, nil); at >= 0; at = b.tree.ancestor(at, isTool, nil) {
+		for _, t := range b.tools {
+			if t.at == at {
+				return t
+			}
 		}
 	}
 	return nil

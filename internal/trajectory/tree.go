@@ -123,13 +123,13 @@ func isTool(s *Span) bool  { return s.Role == RoleToolSpan }
 func isModel(s *Span) bool { return s.Role == RoleModelSpan }
 
 // agentOf is the agent that a span works for: its own word, else the nearest
-// agent above it.
+// agent above it, which may be known from the tool run that started it.
 func (t *tree) agentOf(i int) string {
 	if a := t.spans[i].Agent; a != "" {
 		return a
 	}
-	if p := t.ancestor(i, func(s *Span) bool { return isAgent(s) && s.Agent != "" }, nil); p >= 0 {
-		return t.spans[p].Agent
+	if p := t.ancestor(i, func(s *Span) bool { return isAgent(s) && s.Agent != "" || s.Starts != "" }, nil); p >= 0 {
+		return cmp.Or(t.spans[p].Starts, t.spans[p].Agent)
 	}
 	return ""
 }
@@ -137,6 +137,12 @@ func (t *tree) agentOf(i int) string {
 // scopeOf is the agent span (or the root) that a span runs under.
 func (t *tree) scopeOf(i int) int {
 	return t.ancestor(i, isAgent, nil)
+}
+
+// contextOf is the agent span or the tool run that a span runs under: what runs
+// below a tool is a context of its own.
+func (t *tree) contextOf(i int) int {
+	return t.ancestor(i, func(s *Span) bool { return isAgent(s) || isTool(s) }, nil)
 }
 
 // root is the span that stands for the attempt: the first root, agents before

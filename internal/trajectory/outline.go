@@ -7,10 +7,15 @@ import "strings"
 // outline proves it: the loop's own, or the prompt of the call before with its
 // reply and the results of its tools. Any other outline is no prompt.
 func (b *builder) wholePrompts() {
+	of := map[int]int{} // loop → calls of it that are still to come
+	for _, n := range b.calls {
+		of[n.scope]++
+	}
 	begun := map[int]bool{}
 	for _, n := range b.calls {
 		first := !begun[n.scope]
 		begun[n.scope] = true
+		of[n.scope]--
 		var loop *Call
 		if n.scope >= 0 {
 			loop = b.tree.spans[n.scope].Call
@@ -21,10 +26,7 @@ func (b *builder) wholePrompts() {
 		}
 		c := *n.call
 		if loop != nil {
-			c.ask(loop)
-			if first && (len(c.Prompt) == 0 || c.Outline && outlines(c.Prompt, loop.Prompt)) {
-				c.Prompt, c.Outline = loop.Prompt, loop.Outline
-			}
+			c.ask(loop, first, of[n.scope] == 0)
 		}
 		switch {
 		case again:
@@ -38,11 +40,21 @@ func (b *builder) wholePrompts() {
 	}
 }
 
-// ask fills what a call was asked with from the loop that it is part of.
-func (c *Call) ask(loop *Call) {
+// ask fills what a call lacks from the loop that it is part of: the first is
+// sent the loop's prompt, the last gives the loop its response; what the loop
+// used is known of the only one.
+func (c *Call) ask(loop *Call, first, last bool) {
 	own := *loop
-	own.Prompt, own.Reply, own.InputTokens, own.OutputTokens, own.CachedTokens = nil, nil, nil, nil, nil
-	own.ResponseID, own.FinishReason = "", ""
+	own.Reply = nil
+	if !first || c.Outline && !outlines(c.Prompt, loop.Prompt) {
+		own.Prompt = nil
+	}
+	if !last {
+		own.ResponseID, own.FinishReason = "", ""
+	}
+	if !first || !last {
+		own.InputTokens, own.OutputTokens, own.CachedTokens = nil, nil, nil
+	}
 	c.fill(&own)
 }
 
@@ -67,6 +79,11 @@ func (b *builder) unfolded(n *node) []*Message {
 		whole = append(whole, m)
 	}
 	rest := n.call.Prompt
+	if k := len(whole); len(calls) == 1 && len(rest) >= k && rest[k-1].Role == RoleTool && rest[k-1].Text != "" {
+		m := *whole[k-1]
+		m.Text = rest[k-1].Text // the tool's own words for the model
+		whole[k-1] = &m
+	}
 	if len(rest) < len(whole) || !outlines(rest[:len(whole)], whole) {
 		return nil
 	}

@@ -111,7 +111,7 @@ func (b *builder) modelStep(s *Step, n *node) {
 	switch {
 	case n.span.Error != "": // with a reply, too: nobody can tell how much of it is missing
 		s.Reasons = appendNew(s.Reasons, ReasonFailed)
-	case len(n.reply) == 0 || n.unsure:
+	case len(n.reply) == 0, n.unsure, asksForTools(n.call.FinishReason) && !slices.ContainsFunc(n.reply, func(m *Message) bool { return len(m.ToolCalls) > 0 }):
 		s.Reasons = appendNew(s.Reasons, ReasonNoOutput)
 	}
 	if len(n.call.Prompt) == 0 {
@@ -129,6 +129,15 @@ func (b *builder) modelStep(s *Step, n *node) {
 			}
 		}
 	}
+}
+
+// asksForTools says whether a reply that finished so asks for tools.
+func asksForTools(finish string) bool {
+	switch finish {
+	case "tool_calls", "tool_call", "tool-calls", "tool_use", "toolUse", "function_call", "function_calls":
+		return true
+	}
+	return false
 }
 
 func (b *builder) toolStep(s *Step, n *node) {

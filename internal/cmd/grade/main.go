@@ -47,7 +47,7 @@ func main() {
 
 func run(ctx context.Context) error {
 	var o options
-	flag.StringVar(&o.captures, "captures", "testdata/captures", "`folder` of captures and truth.jsonl")
+	flag.StringVar(&o.captures, "captures", "testdata/captures", "`folder` of captures and truth.jsonl, or of them gzipped")
 	flag.StringVar(&o.out, "out", ".cache/grade", "`folder` for the datasets; those of the captures are replaced")
 	flag.Func("shuffle", "reorder, split and duplicate the requests by this `seed`", func(s string) error {
 		var seed uint64
@@ -60,11 +60,15 @@ func run(ctx context.Context) error {
 	flag.StringVar(&o.rewards, "rewards", "examples/quickstart/rewards.yaml", "its reward rules")
 	flag.StringVar(&o.python, "python", "python3", "a Python with duckdb")
 	flag.StringVar(&o.script, "script", "testdata/grade/grade.py", "the comparison")
-	flag.IntVar(&o.parallel, "parallel", 2, "captures at a time")
+	flag.IntVar(&o.parallel, "parallel", 6, "captures at a time: most of the time they wait for clocks")
 	flag.Float64Var(&o.minExact, "min-exact", 95, "least `percent` of exact rollouts")
 	flag.IntVar(&o.maxInvented, "max-invented", 0, "most invented steps")
 	flag.Parse()
 
+	var err error
+	if o.captures, err = unpacked(o.captures, o.out); err != nil {
+		return err
+	}
 	names, err := capturesIn(o.captures)
 	if err != nil {
 		return err

@@ -32,7 +32,8 @@ var update = flag.Bool("update", false, "rewrite what the scripts in testdata ex
 //	<time> bytes                     what is held
 //	> ...                            what the line before must say
 //
-// A span is `trace.span role attributes...`. Attributes: `<1` the parent is
+// A span is `trace.span role attributes...`; a node is structure that shows a
+// conversation. Attributes: `<1` the parent is
 // span 1, `<1r` likewise in another process, `@2-5` runs from second 2 to 5
 // (default: the arrival), `conv=` `rollout=` `key=` `tenant=` `user=` `svc=` `size=` `raw`
 // `err`, `link=` the root goes on from a span (`trace.span`, with a `!` it takes its message), `p=` prompt and `r=` reply as messages u:text, s:text, a:text, a:#id
@@ -246,6 +247,8 @@ func parseItem(t *testing.T, text string, now int64, names map[string]string) It
 		s.Role, s.Call = trajectory.RoleModelSpan, &trajectory.Call{}
 	case "tool":
 		s.Role, s.Tool = trajectory.RoleToolSpan, &trajectory.ToolRun{}
+	case "node":
+		s.Call = &trajectory.Call{}
 	case "other":
 	default:
 		t.Fatalf("unknown role in %q", text)

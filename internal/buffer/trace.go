@@ -50,6 +50,7 @@ type trace struct {
 
 	agent  bool             // has an agent or workflow span
 	root   bool             // has a root that is no call
+	state  bool             // has a root that is structure and shows a conversation
 	remote bool             // has a span called from another process that is no call
 	rooted bool             // has a span without a parent, or one called from another process
 	call   *trajectory.Span // root that is a model call or a tool run, with its records
@@ -113,7 +114,9 @@ func (t *trace) learn(s *trajectory.Span) {
 	t.rooted = t.rooted || s.ParentID == (trajectory.SpanID{}) || s.Remote
 	switch {
 	case s.ParentID == (trajectory.SpanID{}):
-		if !isCall(s) {
+		if trajectory.ShowsState(s) {
+			t.state = true
+		} else if !isCall(s) {
 			t.root = true
 		} else if t.call == nil || s.Start < t.call.Start {
 			t.call = s
@@ -190,14 +193,19 @@ func (t *trace) held() int64 {
 
 // isFragment says whether the trace may be a part of a trajectory: its root is
 // a call itself, and nothing in it tells where the trajectory begins and ends.
-func (t *trace) isFragment() bool { return t.call != nil && !t.agent && !t.root }
+func (t *trace) isFragment() bool {
+	if t.state {
+		return t.conversation != "" && t.known.len() == 1
+	}
+	return t.call != nil && !t.agent && !t.root
+}
 
 // ended says whether the trace can be taken as whole: its root, or the span
 // that another process called, has ended and no child is open. An open child is
 // a parent that is named by a span and has not come itself. A parent that is
 // missing and not remote is most likely still running, so it is waited for.
 func (t *trace) ended() bool {
-	return t.missing.len() == 0 && len(t.unended) == 0 && (t.root || t.remote && t.call == nil)
+	return t.missing.len() == 0 && len(t.unended) == 0 && (t.root || t.state && !t.isFragment() || t.remote && t.call == nil)
 }
 
 // strip returns the structure of a span without what it says: it is too large

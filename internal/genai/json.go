@@ -444,3 +444,16 @@ func (o members) first(names ...string) token {
 	}
 	return token{}
 }
+
+// length is how many elements a list has.
+func (t token) length() (n int) {
+	if !strings.HasPrefix(t.raw, "[") {
+		return 0
+	}
+	c := scanner{s: t.raw}
+	for more := c.enter('['); more; more = c.next(']') {
+		c.value()
+		n++
+	}
+	return n
+}

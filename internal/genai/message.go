@@ -81,8 +81,11 @@ func (d *Decoder) finish(dr *draft, o members, list bool) []*trajectory.Message 
 	dr.addText(dr.text(o.get("refusal")))
 	dr.addReasoning(dr.text(o.first("reasoning_content", "reasoning")))
 	calls := o.get("tool_calls")
-	if extra := o.get("additional_kwargs"); extra.isObject() && (calls.raw == "" || calls.raw == "[]") {
-		calls = extra.member("tool_calls")
+	// LangChain leaves out of its own list what is no JSON.
+	if extra := o.get("additional_kwargs"); extra.isObject() {
+		if all := extra.member("tool_calls"); all.length() > calls.length() {
+			calls = all
+		}
 	}
 	openAICalls(dr, calls)
 	return dr.done()

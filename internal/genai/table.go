@@ -118,6 +118,7 @@ var dialects = []dialect{
 	mastra,
 	indexed,
 	traceloop,
+	langChainJS,
 	liteLLM,
 	vLLM,
 	agentOps,

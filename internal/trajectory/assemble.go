@@ -36,7 +36,7 @@ func (a *Assembler) Assemble(spans []*Span, o Options) *Trajectory {
 	a.results.reset()
 	room := scratches.Get().(*scratch)
 	defer room.done()
-	b := newBuilder(Join(spans), room, &a.results)
+	b := newBuilder(Restore(Join(spans)), room, &a.results)
 	b.link()
 	b.pieces()
 	b.askedBelow()

@@ -18,6 +18,7 @@ import (
 // what the tool was asked. Spans that are no model call go with the call that
 // asked for them.
 func Cut(spans []*Span) [][]*Span {
+	spans = Restore(spans)
 	c := cutter{byPrompt: map[uint64][]*fragment{}}
 	var others []*Span
 	for _, s := range spans {
@@ -196,8 +197,14 @@ func instructions(prompt []*Message) string {
 
 // home is the trajectory of a span that is no model call: of the latest call
 // before it that asked for it and has no run yet, else the one that was going
-// on.
+// on. A span that shows the conversation belongs to the one that asks about its
+// user message.
 func (c *cutter) home(s *Span) *part {
+	if ShowsState(s) {
+		if p := c.about(s); p != nil {
+			return p
+		}
+	}
 	at := c.parts[0]
 	var asker *fragment
 	for _, f := range c.calls {
@@ -214,6 +221,33 @@ func (c *cutter) home(s *Span) *part {
 	}
 	asker.ran = append(asker.ran, s.Tool.CallID)
 	return asker.part
+}
+
+// about is the trajectory whose question a state ends with: of several the one
+// with a call during the span, else the last one before it. nil for none.
+func (c *cutter) about(s *Span) *part {
+	asked := ""
+	for _, m := range s.Call.Prompt {
+		if m.Role == RoleUser && m.Text != "" {
+			asked = strings.TrimSpace(m.Text)
+		}
+	}
+	var before, during *part
+	for _, f := range c.calls {
+		if f.part.asked != asked {
+			continue
+		}
+		if before == nil || f.span.Start <= s.Start {
+			before = f.part
+		}
+		if during == nil && f.span.Start >= s.Start && f.span.Start <= s.End {
+			during = f.part
+		}
+	}
+	if during != nil {
+		return during
+	}
+	return before
 }
 
 // asks says whether the reply has a tool call with the id and no run is known

@@ -47,6 +47,9 @@ func (b *builder) place(s *Step, n *node) {
 		s.StartedAt, s.EndedAt, s.Error = n.span.Start/1000, n.span.End/1000, n.span.Error
 		s.Reasons = slices.Clone(n.span.Missing)
 		s.Attributes = stepAttributes(n.span)
+		if s.AgentName == "" && n.parent != nil {
+			s.AgentName = b.tree.agentOf(n.parent.at) // the agent that asked for the run
+		}
 	}
 	s.Thread = n.thread
 	if n.parent != nil {

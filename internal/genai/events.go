@@ -261,7 +261,9 @@ func readDetails(d *Decoder, e event, s *trajectory.Span) bool {
 	s.Record = trajectory.RecordDetails
 	r := d.r
 	if !e.loaded {
+		spoken := r.spoken
 		r.reset()
+		r.spoken = spoken
 		for k, v := range e.attrs.All() {
 			r.take(k, v)
 		}

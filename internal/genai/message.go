@@ -202,7 +202,7 @@ func openAICalls(d *draft, calls token) {
 	}
 }
 
-// blocks is the text of content that may be a list of text blocks.
+// blocks is the text of content that may be a list of text blocks, or of values.
 func (d *draft) blocks(v token) string {
 	if !strings.HasPrefix(v.raw, "[") {
 		return d.value(v)
@@ -211,11 +211,14 @@ func (d *draft) blocks(v token) string {
 	c := scanner{s: v.raw}
 	for more := c.enter('['); more; more = c.next(']') {
 		b := c.value()
-		text := b.member("text")
-		if !text.isText() {
+		switch text, value := b.member("text"), b.member("json"); {
+		case text.isText():
+			out += text.view()
+		case value.exists():
+			out += value.raw
+		default:
 			return d.value(v)
 		}
-		out += text.view()
 	}
 	return out
 }

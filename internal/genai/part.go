@@ -13,6 +13,8 @@ func (d *draft) part(p members, raw string) bool {
 		d.addCall(p.first("call_id", "id"), p.get("name"), d.value(p.first("arguments", "args")))
 	case "tool_use":
 		d.addCall(p.get("id"), p.get("name"), d.value(p.get("input")))
+	case "reasoningContent":
+		d.addReasoning(d.text(p.get("content").member("reasoningText").member("text")))
 	case "toolUse":
 		d.addCall(p.get("toolUseId"), p.get("name"), d.value(p.get("input")))
 	case "tool-call":
@@ -48,6 +50,8 @@ func (d *draft) untyped(p members) bool {
 			} else {
 				d.addText(d.text(v))
 			}
+		case "json":
+			d.addText(d.value(v))
 		case "toolUse":
 			d.addCall(v.member("toolUseId"), v.member("name"), d.value(v.member("input")))
 		case "toolResult":

@@ -66,11 +66,12 @@ type draft struct {
 	texts   []string
 	parts   []part
 	results []*trajectory.Message
+	bedrock bool // tools return Bedrock's blocks
 }
 
 // draft begins the next message; there is one at a time.
 func (d *Decoder) draft() *draft {
-	d.r.draft = draft{memo: &d.memo, texts: d.r.draft.texts[:0]}
+	d.r.draft = draft{memo: &d.memo, texts: d.r.draft.texts[:0], bedrock: d.r.spoken&blocky != 0}
 	return &d.r.draft
 }
 
@@ -181,7 +182,7 @@ func (d *draft) addResult(id, name, result token) {
 // contents is what a tool returned: a value, or content as messages have it,
 // [{"type": "text", "text": …}], of which the model reads the text.
 func (d *draft) contents(v token) string {
-	if c := (scanner{s: v.raw}); c.peek() != '[' || !textParts(v.raw) {
+	if c := (scanner{s: v.raw}); c.peek() != '[' || !textParts(v.raw) && !(d.bedrock && bedrockBlocks(v.raw)) {
 		return d.value(v)
 	}
 	return d.blocks(v)
@@ -189,10 +190,24 @@ func (d *draft) contents(v token) string {
 
 // textParts says whether a JSON array is content that is text alone.
 func textParts(raw string) bool {
+	return each(raw, func(p token) bool { return p.member("type").view() == "text" && p.member("text").isText() })
+}
+
+// bedrockBlocks says whether a JSON array is what a tool returns in Bedrock's
+// form: [{"text": …}, {"json": …}].
+func bedrockBlocks(raw string) bool {
+	return each(raw, func(p token) bool {
+		o := parse(p.raw)
+		return len(o) == 1 && (o.get("text").isText() || o.get("json").exists())
+	})
+}
+
+// each says whether all elements of a JSON array are as wanted, and there are
+// some.
+func each(raw string, want func(token) bool) bool {
 	c, n := scanner{s: raw}, 0
 	for more := c.enter('['); more; more = c.next(']') {
-		p := c.value()
-		if p.member("type").view() != "text" || !p.member("text").isText() {
+		if !want(c.value()) {
 			return false
 		}
 		n++

@@ -46,6 +46,7 @@ const (
 	fVercelCalls                 // JSON array of tool calls
 	fVercelObject                // JSON text of a generated object
 	fMastraType                  // Mastra span type
+	fMark                        // says nothing but that the dialect is spoken
 	fRequest                     // the whole request, or its messages, in any form: see raw.go
 	fResponse                    // the whole response, or its message
 	fValueIn                     // OpenInference input.value: text or JSON
@@ -116,6 +117,7 @@ var dialects = []dialect{
 	mlflow,
 	adk,
 	mastra,
+	strands,
 	indexed,
 	traceloop,
 	langChainJS,
@@ -126,6 +128,11 @@ var dialects = []dialect{
 	autogen,
 	agentRuntime,
 	mcp,
+}
+
+// bitOf is the bit of a dialect.
+func bitOf(name string) uint64 {
+	return 1 << slices.IndexFunc(dialects, func(d dialect) bool { return d.name == name })
 }
 
 type entry struct {

@@ -67,6 +67,9 @@ func readLangfuse(d *Decoder, s *trajectory.Span, span ptrace.Span) {
 	if s.Out == "" {
 		s.Out = d.toldOut(attr(a, "langfuse.trace.output"))
 	}
+	if s.Error != "" && strings.HasSuffix(s.Out, s.Error) {
+		s.Out = "" // the error, shown a second time
+	}
 }
 
 // langfuseCall mends what Langfuse's LangChain handlers write into a prompt:

@@ -53,6 +53,9 @@ func readLangSmith(d *Decoder, s *trajectory.Span, span ptrace.Span) {
 			shown[last].Role == trajectory.RoleAssistant && len(shown[last].ToolCalls) == 0 {
 			s.Out = shown[last].Text // what the run came to
 		}
+		if provider := attr(a, "langsmith.metadata.ls_provider"); c.Provider == "langchain" && provider != "" {
+			c.Provider = provider
+		}
 		if run := attr(a, "langsmith.trace.name"); run != "" && run != s.Name {
 			s.Missing = addReason(s.Missing, trajectory.ReasonOverwritten)
 		}

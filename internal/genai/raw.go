@@ -199,11 +199,14 @@ func (d *Decoder) about(o members, c *trajectory.Call) {
 	if c == nil {
 		return
 	}
-	if id := o.get("id"); c.ResponseID == "" && id.isText() {
+	if g := o.get("generations"); g.exists() {
+		d.aboutGeneration(firstOf(token{raw: opened(g.raw)}), c)
+	}
+	if id := o.get("id"); c.ResponseID == "" && id.isText() && !runID(id.view()) {
 		c.ResponseID = d.memo.texts.read(id)
 	}
-	if c.ResponseModel == "" && o.get("model").isText() {
-		c.ResponseModel = d.memo.name(o.get("model").view())
+	if model := o.first("model", "model_name"); c.ResponseModel == "" && model.isText() {
+		c.ResponseModel = d.memo.name(model.view())
 	}
 	if c.FinishReason == "" {
 		reason := o.first("stop_reason", "stopReason", "finish_reason", "finishReason")
@@ -215,6 +218,25 @@ func (d *Decoder) about(o members, c *trajectory.Call) {
 	if raw := o.get("raw"); raw.isObject() { // the provider's response inside a framework's
 		d.about(parse(raw.raw), c)
 	}
+}
+
+// aboutGeneration reads what LangChain keeps of a response beside its message.
+func (d *Decoder) aboutGeneration(g members, c *trajectory.Call) {
+	m := g.get("message")
+	if inner := m.member("kwargs"); inner.isObject() {
+		m = inner
+	}
+	for _, v := range []token{m.member("response_metadata"), g.first("generation_info", "generationInfo")} {
+		if v.isObject() {
+			d.about(parse(v.raw), c)
+		}
+	}
+}
+
+// runID says whether an id is LangChain's own, of the run that the model call
+// was.
+func runID(id string) bool {
+	return strings.HasPrefix(id, "lc_run-") || strings.HasPrefix(id, "run-")
 }
 
 // firstOf is the first object of a list.

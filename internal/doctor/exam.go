@@ -1,0 +1,148 @@
+package doctor
+
+import (
+	"errors"
+	"hash/maphash"
+	"strconv"
+
+	"github.com/tracegrad/tracegrad/internal/buffer"
+	"github.com/tracegrad/tracegrad/internal/trajectory"
+)
+
+// Limits of an exam: beyond them a sample is enough.
+const (
+	maxBytes  = 512 << 20 // of decoded spans
+	maxTraces = 1 << 20
+	maxRoots  = 5_000 // roots whose attributes are kept
+	maxValues = 1_000 // distinct values of an attribute, names of tools, models and facts that are told apart
+	maxTasks  = 1 << 20
+)
+
+// ErrEnough says that the exam takes no more: it has seen enough for advice.
+var ErrEnough = errors.New("enough was seen: the rest was left out")
+
+// Exam looks at decoded spans. They are joined to trajectories the way the
+// collector joins them, and counted. It is not safe for concurrent use.
+type Exam struct {
+	buf     *buffer.Buffer
+	now     int64 // spans are told apart by arrival, not by time
+	origins []Origin
+	byName  map[Origin]int32
+	home    map[spanKey]spanNote
+	roots   map[trajectory.TraceID][]pair
+	tallies map[string]*tally
+	seen    Seen
+	full    bool
+
+	spans, calls, records int // so far, for those who wait
+}
+
+type spanKey struct {
+	trace trajectory.TraceID
+	span  trajectory.SpanID
+}
+
+// spanNote is what a span tells beside what is decoded.
+type spanNote struct {
+	origin  int32
+	limit   int32 // characters of its longest value, if its content was cut
+	attrs   uint16
+	dropped bool
+}
+
+type pair struct{ name, value string }
+
+// NewExam returns an exam that has seen nothing.
+func NewExam() *Exam {
+	return &Exam{
+		buf: buffer.New(buffer.Config{
+			RootGrace: 1, Idle: 1, MaxAge: 1 << 62,
+			MaxTrajectoryBytes: maxBytes / 4, MaxBytes: maxBytes, MaxOpen: maxTraces,
+		}),
+		byName:  map[Origin]int32{},
+		home:    map[spanKey]spanNote{},
+		roots:   map[trajectory.TraceID][]pair{},
+		tallies: map[string]*tally{},
+	}
+}
+
+// Sofar is how many spans of agents were taken, and how many of them are model
+// calls.
+func (e *Exam) Sofar() (spans, calls, records int) { return e.spans, e.calls, e.records }
+
+// span is a span on its way into an exam.
+type span struct {
+	*trajectory.Span
+	origin  Origin
+	note    spanNote
+	context []pair // of a root: what else stands on it and on its resource
+}
+
+// add takes the spans of one request.
+func (e *Exam) add(spans []span) error {
+	if e.full {
+		return ErrEnough
+	}
+	items := make([]buffer.Item, len(spans))
+	for i := range spans {
+		items[i] = buffer.Item{Span: spans[i].Span}
+	}
+	if err := e.buf.Add(e.now, items); err != nil {
+		e.full = true
+		e.seen.Cut = strconv.Itoa(e.spans) + " spans are enough for advice: the rest was not looked at"
+		return ErrEnough
+	}
+	e.buf.Rested()
+	for i := range spans {
+		s := &spans[i]
+		key := spanKey{s.TraceID, s.SpanID}
+		if _, again := e.home[key]; again {
+			continue
+		}
+		s.note.origin = e.origin(s.origin)
+		e.home[key] = s.note
+		e.spans++
+		if s.Role == trajectory.RoleModelSpan {
+			e.calls++
+		}
+		if s.context != nil && len(e.roots) < maxRoots {
+			e.roots[s.TraceID] = append(e.roots[s.TraceID], s.context...)
+		}
+	}
+	return nil
+}
+
+func (e *Exam) origin(o Origin) int32 {
+	i, ok := e.byName[o]
+	if !ok {
+		i = int32(len(e.origins)) //nolint:gosec // as many as there are instrumentations
+		e.origins, e.byName[o] = append(e.origins, o), i
+	}
+	return i
+}
+
+// Seen ends the exam and says what was seen. An exam has one end.
+func (e *Exam) Seen() *Seen {
+	for _, c := range e.buf.Flush(e.now + 2) {
+		t := trajectory.Assemble(c.Spans, c.Options)
+		e.count(t, c.Spans)
+	}
+	for _, t := range e.tallies {
+		e.seen.Services = append(e.seen.Services, t.done())
+	}
+	e.seen.sort()
+	return &e.seen
+}
+
+var seed = maphash.MakeSeed()
+
+func hash(s string) uint64 { return maphash.String(seed, s) }
+
+// pass notes a span of a trace that is no agent's, so far.
+func (e *Exam) pass(service string, trace trajectory.TraceID, id, parent trajectory.SpanID, start, end int64) {
+	e.buf.Pass(trace, id, parent, false, start, end)
+	if e.seen.Others == nil {
+		e.seen.Others = map[string]int{}
+	}
+	bump(e.seen.Others, service)
+}

@@ -29,8 +29,11 @@ type Exam struct {
 	origins []Origin
 	byName  map[Origin]int32
 	home    map[spanKey]spanNote
+	hosts   map[spanKey]int32 // origin of the records of spans that did not come
+	verdict map[string]fact   // by what it is about: trajectory, trace, response or conversation
 	roots   map[trajectory.TraceID][]pair
-	tallies map[string]*tally
+	tallies map[string]*tally // by service
+	idle    map[string]*tally // of runs that neither call a model nor run a tool
 	seen    Seen
 	full    bool
 
@@ -61,8 +64,11 @@ func NewExam() *Exam {
 		}),
 		byName:  map[Origin]int32{},
 		home:    map[spanKey]spanNote{},
+		hosts:   map[spanKey]int32{},
+		verdict: map[string]fact{},
 		roots:   map[trajectory.TraceID][]pair{},
 		tallies: map[string]*tally{},
+		idle:    map[string]*tally{},
 	}
 }
 
@@ -80,8 +86,11 @@ type span struct {
 
 // add takes the spans of one request.
 func (e *Exam) add(spans []span) error {
-	if e.full {
+	switch {
+	case e.full:
 		return ErrEnough
+	case len(spans) == 0:
+		return nil
 	}
 	items := make([]buffer.Item, len(spans))
 	for i := range spans {
@@ -95,6 +104,11 @@ func (e *Exam) add(spans []span) error {
 	e.buf.Rested()
 	for i := range spans {
 		s := &spans[i]
+		if s.Record != trajectory.RecordNone {
+			e.records++
+			e.hosts[spanKey{s.TraceID, s.ParentID}] = e.origin(s.origin)
+			continue
+		}
 		key := spanKey{s.TraceID, s.SpanID}
 		if _, again := e.home[key]; again {
 			continue
@@ -126,6 +140,13 @@ func (e *Exam) Seen() *Seen {
 	for _, c := range e.buf.Flush(e.now + 2) {
 		t := trajectory.Assemble(c.Spans, c.Options)
 		e.count(t, c.Spans)
+	}
+	for name, t := range e.idle {
+		if full := e.tallies[name]; full != nil {
+			full.Idle = t.Runs
+		} else {
+			e.tallies[name] = t
+		}
 	}
 	for _, t := range e.tallies {
 		e.seen.Services = append(e.seen.Services, t.done())

@@ -29,10 +29,13 @@ func NewReader(e *Exam) *Reader {
 
 // Take looks at one request. After [ErrEnough] no more need be read.
 func (r *Reader) Take(req otlp.Request) error {
-	if req.Signal != otlp.Traces {
-		return nil
+	switch req.Signal {
+	case otlp.Traces:
+		return r.traces(req.Traces)
+	case otlp.Logs:
+		return r.logs(req.Logs)
 	}
-	return r.traces(req.Traces)
+	return nil
 }
 
 // traces decodes the spans of traces that carry a GenAI marker; the others are
@@ -55,9 +58,6 @@ func (r *Reader) traces(td ptrace.Traces) error {
 				trajectory.SpanID(s.ParentSpanID()), int64(s.StartTimestamp()), int64(s.EndTimestamp())) //nolint:gosec // until 2262
 		}
 	})
-	if len(spans) == 0 {
-		return nil
-	}
 	return r.exam.add(spans)
 }
 
@@ -73,10 +73,7 @@ func each(td ptrace.Traces, visit func(pcommon.Resource, pcommon.Instrumentation
 
 func (r *Reader) decode(res pcommon.Resource, scope pcommon.InstrumentationScope, s ptrace.Span) span {
 	d := r.dec.Decode(res, scope, s)
-	if r.held += max(d.Size, 0); r.held > remembered {
-		r.dec.Forget()
-		r.held = 0
-	}
+	r.hold(d)
 	out := span{Span: d, origin: originOf(res, scope)}
 	out.note.dropped = s.DroppedAttributesCount() > 0 || s.DroppedEventsCount() > 0
 	out.note.attrs = uint16(min(s.Attributes().Len(), 1<<16-1)) //nolint:gosec // bounded
@@ -89,6 +86,14 @@ func (r *Reader) decode(res pcommon.Resource, scope pcommon.InstrumentationScope
 		out.context = append(pairs(res.Attributes(), nil), pairs(s.Attributes(), nil)...)
 	}
 	return out
+}
+
+// hold bounds what the decoder remembers.
+func (r *Reader) hold(s *trajectory.Span) {
+	if r.held += max(s.Size, 0); r.held > remembered {
+		r.dec.Forget()
+		r.held = 0
+	}
 }
 
 func originOf(res pcommon.Resource, scope pcommon.InstrumentationScope) Origin {

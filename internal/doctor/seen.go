@@ -114,6 +114,7 @@ type Service struct {
 	Records int `json:"log_records"` // that carry content or facts of an agent
 	Traces  int `json:"traces"`
 	Runs    int `json:"runs"`
+	Idle    int `json:"idle"` // trajectories beside them that neither call a model nor run a tool
 
 	ModelCalls int `json:"model_calls"`
 	ToolRuns   int `json:"tool_runs"`
@@ -143,7 +144,7 @@ type Service struct {
 	Skew   int64 `json:"skew_ms,omitempty"` // by at most so much
 	Open   int   `json:"open,omitempty"`    // spans that were sent before they ended, and never again
 
-	Facts      map[string]int        `json:"facts,omitempty"`      // by name
+	Facts      map[string]*FactCount `json:"facts,omitempty"`      // by name
 	Models     map[string]int        `json:"models,omitempty"`     // calls by model
 	Tools      map[string]*ToolCount `json:"tools,omitempty"`      // by name
 	Attributes map[string]*Spread    `json:"attributes,omitempty"` // what else stands on roots and resources
@@ -153,6 +154,12 @@ type Service struct {
 type ToolCount struct {
 	Runs   int `json:"runs"`
 	Failed int `json:"failed"`
+}
+
+// FactCount is how many runs a fact is known of.
+type FactCount struct {
+	Source string `json:"source"` // feedback, evaluation or annotation
+	Runs   int    `json:"runs"`
 }
 
 // Spread is how the values of an attribute spread over runs.

@@ -28,8 +28,12 @@ func (t *tally) steps(e *Exam, tr *trajectory.Trajectory) {
 // prompt shows is the telemetry of the call that asked for it.
 func (t *tally) emitterOf(e *Exam, tr *trajectory.Trajectory, i int, from []*Emitter) *Emitter {
 	s := &tr.Steps[i]
-	if note, ok := e.home[spanKey{traceID(s.TraceID), spanID(s.SpanID)}]; ok {
+	key := spanKey{traceID(s.TraceID), spanID(s.SpanID)}
+	if note, ok := e.home[key]; ok {
 		return t.emitter(e, note.origin)
+	}
+	if origin, ok := e.hosts[key]; ok && s.SpanID != "" {
+		return t.emitter(e, origin)
 	}
 	if s.Parent != nil && *s.Parent < i {
 		return from[*s.Parent]

@@ -17,16 +17,17 @@ type tally struct {
 	values   map[string]map[uint64]bool
 }
 
-func (e *Exam) tally(name string) *tally {
-	t := e.tallies[name]
+// tallyOf is the tally of a service.
+func tallyOf(in map[string]*tally, name string) *tally {
+	t := in[name]
 	if t == nil {
 		t = &tally{
 			byOrigin: map[int32]*Emitter{}, limits: map[*Emitter]map[int32]int{}, sessions: map[uint64]bool{},
 			tasks: map[uint64]int{}, values: map[string]map[uint64]bool{},
 		}
 		t.Name, t.Shows, t.Reasons = name, Shows{}, map[string]int{}
-		t.Facts, t.Models, t.Tools, t.Attributes = map[string]int{}, map[string]int{}, map[string]*ToolCount{}, map[string]*Spread{}
-		e.tallies[name] = t
+		t.Facts, t.Models, t.Tools, t.Attributes = map[string]*FactCount{}, map[string]int{}, map[string]*ToolCount{}, map[string]*Spread{}
+		in[name] = t
 	}
 	return t
 }
@@ -46,8 +47,11 @@ func (t *tally) emitter(e *Exam, origin int32) *Emitter {
 
 // count takes one trajectory into the account of its service.
 func (e *Exam) count(tr *trajectory.Trajectory, spans []*trajectory.Span) {
-	t := e.tally(tr.ServiceName)
-	t.Spans += len(spans)
+	of := e.tallies
+	if tr.ModelCalls+tr.ToolCalls == 0 {
+		of = e.idle // an agent that was created, a workflow that only calls others
+	}
+	t := tallyOf(of, tr.ServiceName)
 	t.Runs++
 	if tr.Trainable {
 		t.Trainable++
@@ -61,7 +65,11 @@ func (e *Exam) count(tr *trajectory.Trajectory, spans []*trajectory.Span) {
 	t.Shows.add(Sessions, tr.ConversationID != "")
 	t.Shows.add(Users, tr.UserID != "")
 	t.Shows.add(AgentNames, len(tr.AgentNames) > 0)
-	t.Shows.add(Verdicts, len(tr.Facts) > 0)
+	facts := e.facts(tr)
+	t.Shows.add(Verdicts, len(facts) > 0)
+	for _, f := range facts {
+		t.fact(f)
+	}
 	if tr.ConversationID != "" && len(t.sessions) < maxTasks {
 		t.sessions[hash(tr.ConversationID)] = true
 	}
@@ -71,13 +79,22 @@ func (e *Exam) count(tr *trajectory.Trajectory, spans []*trajectory.Span) {
 	if tr.TaskKeySource == "attribute" {
 		t.NamedTasks++
 	}
-	for _, f := range tr.Facts {
-		bump(t.Facts, f.Name)
-	}
 	t.joins(tr, spans)
 	t.spans(e, spans)
 	t.steps(e, tr)
 	t.context(e, tr)
+}
+
+func (t *tally) fact(f fact) {
+	c := t.Facts[f.name]
+	if c == nil {
+		if len(t.Facts) >= maxValues {
+			return
+		}
+		c = &FactCount{Source: f.source}
+		t.Facts[f.name] = c
+	}
+	c.Runs++
 }
 
 // joins says what tied the traces of a run together.
@@ -85,6 +102,9 @@ func (t *tally) joins(tr *trajectory.Trajectory, spans []*trajectory.Span) {
 	rooted, called := map[trajectory.TraceID]bool{}, map[trajectory.TraceID]bool{}
 	rollout, session := false, true
 	for _, s := range spans {
+		if s.Record != trajectory.RecordNone {
+			continue
+		}
 		call := s.Role == trajectory.RoleModelSpan || s.Role == trajectory.RoleToolSpan
 		called[s.TraceID] = called[s.TraceID] || call && s.ParentID == (trajectory.SpanID{})
 		rooted[s.TraceID] = rooted[s.TraceID] || s.Role == trajectory.RoleAgentSpan || !call && (s.ParentID == (trajectory.SpanID{}) || s.Remote)
@@ -120,6 +140,11 @@ func (t *tally) spans(e *Exam, spans []*trajectory.Span) {
 		at[spanKey{s.TraceID, s.SpanID}] = s
 	}
 	for _, s := range spans {
+		if s.Record != trajectory.RecordNone {
+			t.Records++
+			continue
+		}
+		t.Spans++
 		note, ok := e.home[spanKey{s.TraceID, s.SpanID}]
 		if !ok {
 			continue // one that passed before its trace was known as an agent's

@@ -1,5 +1,34 @@
 package doctor
-import ("testing";"os";"encoding/json";"fmt";"github.com/tracegrad/tracegrad/internal/otlp")
-func TestZZ(t *testing.T){ e:=NewExam(); r:=NewReader(e)
- for req,err:=range otlp.Files(os.Getenv("CAP")) { if err!=nil{t.Log(err);continue}; if err:=r.Take(req);err!=nil{t.Fatal(err)} }
- b,_:=json.MarshalIndent(e.Seen(),""," "); fmt.Println(string(b)) }
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/tracegrad/tracegrad/internal/otlp"
+)
+
+func TestZZ(t *testing.T) {
+	for _, f := range strings.Split(os.Getenv("CAP"), ",") {
+		e := NewExam()
+		r := NewReader(e)
+		fmt.Println("#####", f)
+		files := []string{f}
+		if l := strings.TrimSuffix(f, ".jsonl") + ".logs.jsonl"; os.Getenv("NOLOGS") == "" {
+			if _, err := os.Stat(l); err == nil {
+				files = append(files, l)
+			}
+		}
+		for req, err := range otlp.Files(files...) {
+			if err != nil {
+				t.Log(err)
+				continue
+			}
+			if err := r.Take(req); err != nil {
+				t.Fatal(err)
+			}
+		}
+		Diagnose(e.Seen()).Write(os.Stdout, Style{All: true})
+	}
+}

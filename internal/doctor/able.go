@@ -30,6 +30,8 @@ func (d *diagnosis) joining() Ability {
 	a := Ability{What: Joining, State: Yes}
 	traces, runs := plural(s.Traces, "trace"), plural(s.Runs, "run")
 	switch {
+	case s.Shows.get(Roots).Of == 0:
+		a.Why = fmt.Sprintf("%s in %s, as the collector joined them", traces, runs)
 	case s.Fragments == 0 && s.Joined.ByRollout > 0:
 		a.Why = fmt.Sprintf("rollout ids tie %s to %s", traces, runs)
 	case s.Fragments == 0:
@@ -48,8 +50,7 @@ func (d *diagnosis) joining() Ability {
 		a.Why += fmt.Sprintf("; %d fit several runs", n)
 	}
 	if n := s.Reasons[string(trajectory.ReasonOrphans)]; n > 0 && a.State == Yes {
-		a.State = Partly
-		a.Why += fmt.Sprintf("; spans are missing in %d", n)
+		a.State, a.Why = Partly, fmt.Sprintf("spans are missing in %d of %s", n, runs)
 	}
 	return a
 }
@@ -71,7 +72,7 @@ func (d *diagnosis) grouping() Ability {
 		}
 	case s.Repeated == 0:
 		a.State = No
-		a.Why = fmt.Sprintf("each of %s asks something else: name the task (task_key in collector.yaml), or group by an expression (group_by in train.yaml)", plural(s.Runs, "run"))
+		a.Why = fmt.Sprintf("no two of %s are attempts at the same task", plural(s.Runs, "run"))
 	case share(s.Repeated, s.Runs) < 1-mostShare:
 		a.State = Partly
 	}

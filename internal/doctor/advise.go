@@ -9,7 +9,7 @@ import (
 // How much an advice is worth, before it is known how much is missing.
 var weights = map[topic]float64{
 	topicCalls: 110, topicContent: 100, topicLogs: 101, topicRedacted: 98, topicDropped: 92, topicTruncated: 90, topicLost: 80,
-	topic(Roots): 65, topicService: 45, topic(SystemPrompt): 42, topic(ToolDefinitions): 40, topic(Sessions): 33, topic(TokenCounts): 30,
+	topic(Roots): 65, topicTasks: 60, topicService: 45, topic(SystemPrompt): 42, topic(ToolDefinitions): 40, topic(Sessions): 33, topic(TokenCounts): 30,
 	topicDuplicate: 12, topic(Users): 10,
 }
 
@@ -87,8 +87,8 @@ var gatewayLines = []string{
 // dark adds the advice for an emitter that hides prompts, replies or what tools
 // were called with. It returns whether prompts are hidden.
 func (d *diagnosis) dark(em *Emitter, in *instrumentation) bool {
-	var hidden []string
-	share, all := 0.0, true
+	var hidden []Thing
+	worst, all := 0.0, true
 	for _, t := range contents {
 		c := em.Shows.get(t)
 		if c.Of == 0 || missing(c) < little || in != nil && slices.Contains(in.Never, t) {
@@ -97,24 +97,20 @@ func (d *diagnosis) dark(em *Emitter, in *instrumentation) bool {
 		if (t == ToolArguments || t == ToolResults) && len(hidden) == 0 && missing(c) < 1-off {
 			continue // some tool run is shown by no later prompt: that is how runs end
 		}
-		hidden = append(hidden, fmt.Sprintf("%d of %s %s", c.Of-c.Have, plural(c.Of, carrier(t)), lack(c.Of, t)))
-		share = max(share, missing(c))
+		hidden = append(hidden, t)
+		worst = max(worst, missing(c))
 		all = all && missing(c) >= 1-off
 	}
 	prompts := em.Shows.get(Prompt)
 	dark := prompts.Of > 0 && missing(prompts) >= 1-off
-	if len(hidden) == 0 {
-		return dark
+	if len(hidden) == 0 || 2*(em.Redacted+em.Truncated+em.Dropped) > prompts.Of-prompts.Have && em.Redacted+em.Truncated+em.Dropped > 0 {
+		return dark // what was hidden or cut on its way has its own advice
 	}
-	title := sentence(list(hidden, "and") + ".")
+	a := Advice{Title: shown(em.Shows, hidden)}
 	if in != nil && in.Content == "logs" && !d.logs && dark {
-		d.noLogs(em, in, title)
+		d.noLogs(em, in, a)
 		return dark
 	}
-	if em.Redacted > 0 {
-		return dark // see redacted
-	}
-	a := Advice{Title: title}
 	r := d.book.remedy(in, in.language(em), all || dark, topicContent)
 	switch {
 	case dark && r == nil:
@@ -127,8 +123,29 @@ func (d *diagnosis) dark(em *Emitter, in *instrumentation) bool {
 			return dark
 		}
 	}
-	d.add(topicContent, r, in, share, a)
+	d.add(topicContent, r, in, worst, a)
 	return dark
+}
+
+// shown is "0 of 3 model calls show their prompt, 1 of 3 their reply."
+func shown(shows Shows, ts []Thing) string {
+	var parts []string
+	last := ""
+	for _, t := range ts {
+		c := shows.get(t)
+		switch carrier(t) {
+		case last:
+			parts[len(parts)-1] += fmt.Sprintf(", %d of %d %s", c.Have, c.Of, possessive(c.Of, t))
+		default:
+			verb := "show"
+			if c.Of == 1 {
+				verb = "shows"
+			}
+			parts = append(parts, fmt.Sprintf("%d of %s %s %s", c.Have, plural(c.Of, carrier(t)), verb, possessive(c.Of, t)))
+		}
+		last = carrier(t)
+	}
+	return strings.Join(parts, "; ") + "."
 }
 
 // whyPartly explains content that some calls show and others do not, "" if
@@ -144,8 +161,8 @@ func (d *diagnosis) whyPartly(em *Emitter) string {
 }
 
 // noLogs is for instrumentations whose content leaves as log records.
-func (d *diagnosis) noLogs(em *Emitter, in *instrumentation, title string) {
-	a := Advice{Title: title, Why: in.Name + " sends content as log records, and none came. Export logs to the same place, and switch content on; for a file, name the one with the logs too."}
+func (d *diagnosis) noLogs(em *Emitter, in *instrumentation, a Advice) {
+	a.Why = in.Name + " sends content as log records, and none came. Export logs to the same place, and switch content on; for a file, name the one with the logs too."
 	logs, content := d.book.remedy(nil, in.language(em), true, topicLogs), d.book.remedy(in, in.language(em), true, topicContent)
 	if content != nil {
 		a.Do = content.lines()
@@ -168,7 +185,7 @@ func (d *diagnosis) single(em *Emitter, in *instrumentation, t Thing) {
 		return
 	}
 	d.add(topic(t), r, in, missing(c), Advice{
-		Title: fmt.Sprintf("%d of %s %s.", c.Of-c.Have, plural(c.Of, carrier(t)), lack(c.Of, t)), Why: brings[t],
+		Title: shown(em.Shows, []Thing{t}), Why: brings[t],
 	})
 }
 
@@ -206,12 +223,32 @@ func (d *diagnosis) identity() {
 		}
 		if r := d.own(in, em, topic(Sessions)); r != nil {
 			d.add(topic(Sessions), r, in, missing(c), Advice{
-				Title: fmt.Sprintf("%d of %s %s.", c.Of-c.Have, plural(c.Of, "run"), lack(c.Of, Sessions)),
+				Title: shown(s.Shows, []Thing{Sessions}),
 				Why:   "Your application can then post verdicts by the id that it knows, and the turns of one conversation are found together.",
 			})
 			return
 		}
 	}
+}
+
+// manyRuns are enough to say that tasks do not repeat.
+const manyRuns = 20
+
+// tasks looks at whether attempts at the same task are recognised.
+func (d *diagnosis) tasks() {
+	s := d.s
+	if s.Runs < manyRuns || s.Tasks == 0 || share(s.Repeated, s.Runs) > 0.2 {
+		return
+	}
+	a := Advice{
+		Title: fmt.Sprintf("%d of %s have another attempt at the same task.", s.Repeated, plural(s.Runs, "run")),
+		Why:   "Attempts are compared within a task, which is told by the input with ids, numbers and dates masked. If inputs vary more, name the task: by an attribute in collector.yaml, or by an expression in train.yaml.",
+		Do:    []string{"trajectory: {task_key: [app.task]}      # collector.yaml, processors", "group_by: agent_names[1]      # train.yaml: any SQL over the view trajectories"},
+	}
+	if c := s.TaskKeys(); len(c) > 0 {
+		a.Do[0] = "trajectory: {task_key: [" + c[0] + "]}      # collector.yaml, processors"
+	}
+	d.add(topicTasks, nil, nil, 1-share(s.Repeated, s.Runs), a)
 }
 
 // own is an instrumentation's own remedy, nil if there are general ones only.
@@ -225,21 +262,31 @@ func (d *diagnosis) own(in *instrumentation, em *Emitter, about topic) *remedy {
 // duplicates looks for two instrumentations that record the same calls: the
 // spans of one never become steps of their own.
 func (d *diagnosis) duplicates() {
-	total := 0
+	var both []*Emitter
+	folded := false
 	for _, em := range d.s.Emitters {
-		total += em.Models
-	}
-	for _, em := range d.s.Emitters {
-		if em.Models == 0 || em.Shows.get(Prompt).Of > em.Models/10 || total == em.Models || em.Tools+em.Agents > 0 {
-			continue // what it alone shows would be gone
+		if em.Models > 0 {
+			both = append(both, em)
+			folded = folded || em.Shows.get(Prompt).Of <= em.Models/10 && em.Tools+em.Agents == 0 // else what it alone shows would be gone
 		}
-		in := d.book.of(em)
-		r := d.book.remedy(in, in.language(em), true, topicDuplicate)
-		d.add(topicDuplicate, r, in, 1, Advice{
-			Title: fmt.Sprintf("%s of %s repeat what another instrumentation shows.", plural(em.Models, "model span"), nameOf(em, in)),
-			Why:   "They are merged and do no harm. To halve the volume, keep the instrumentation that shows more.",
-		})
 	}
+	if !folded || len(both) < 2 {
+		return
+	}
+	var r *remedy
+	var in *instrumentation
+	names := []string{}
+	for _, em := range both {
+		names = append(names, nameOf(em, d.book.of(em)))
+		if r == nil {
+			in = d.book.of(em)
+			r = d.book.remedy(in, in.language(em), true, topicDuplicate)
+		}
+	}
+	d.add(topicDuplicate, r, in, 1, Advice{
+		Title: "Model calls are recorded twice: by " + list(names, "and") + ".",
+		Why:   "The two are merged and do no harm. To halve the volume, keep the one that shows more.",
+	})
 }
 
 func nameOf(em *Emitter, in *instrumentation) string {

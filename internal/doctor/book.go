@@ -54,12 +54,13 @@ const (
 	topicLogs      topic = "logs"
 	topicSampling  topic = "sampling"
 	topicLost      topic = "lost"
+	topicTasks     topic = "tasks" // no two runs are attempts at the same task
 	topicService   topic = "service"
 	topicDuplicate topic = "duplicate"
 	topicCalls     topic = "calls" // no model call is visible
 )
 
-var topics = []topic{topicContent, topicRedacted, topicTruncated, topicDropped, topicLogs, topicSampling, topicLost, topicService, topicDuplicate, topicCalls}
+var topics = []topic{topicContent, topicRedacted, topicTruncated, topicDropped, topicLogs, topicSampling, topicLost, topicTasks, topicService, topicDuplicate, topicCalls}
 
 // contents are the things that topicContent stands for.
 var contents = []Thing{Prompt, Reply, ToolArguments, ToolResults}

@@ -32,9 +32,11 @@ type Exam struct {
 	hosts   map[spanKey]int32 // origin of the records of spans that did not come
 	verdict map[string]fact   // by what it is about: trajectory, trace, response or conversation
 	roots   map[trajectory.TraceID][]pair
-	tallies map[string]*tally // by service
-	idle    map[string]*tally // of runs that neither call a model nor run a tool
-	seen    Seen
+	open    map[trajectory.TraceID]bool // traces whose root did not end
+	tallies map[string]*tally           // by service
+	idle    map[string]*tally           // of runs that neither call a model nor run a tool
+	others  map[string]int
+	cut     string
 	full    bool
 
 	spans, calls, records int // so far, for those who wait
@@ -67,6 +69,7 @@ func NewExam() *Exam {
 		hosts:   map[spanKey]int32{},
 		verdict: map[string]fact{},
 		roots:   map[trajectory.TraceID][]pair{},
+		open:    map[trajectory.TraceID]bool{},
 		tallies: map[string]*tally{},
 		idle:    map[string]*tally{},
 	}
@@ -98,10 +101,15 @@ func (e *Exam) add(spans []span) error {
 	}
 	if err := e.buf.Add(e.now, items); err != nil {
 		e.full = true
-		e.seen.Cut = strconv.Itoa(e.spans) + " spans are enough for advice: the rest was not looked at"
+		e.cut = strconv.Itoa(e.spans) + " spans are enough for advice: the rest was not looked at"
 		return ErrEnough
 	}
-	e.buf.Rested()
+	for i := range spans {
+		e.open[spans[i].TraceID] = true
+	}
+	for _, id := range e.buf.Rested() {
+		delete(e.open, id)
+	}
 	for i := range spans {
 		s := &spans[i]
 		if s.Record != trajectory.RecordNone {
@@ -126,6 +134,9 @@ func (e *Exam) add(spans []span) error {
 	return nil
 }
 
+// whole says whether every trace that came has its root.
+func (e *Exam) whole() bool { return e.spans > 0 && len(e.open) == 0 }
+
 func (e *Exam) origin(o Origin) int32 {
 	i, ok := e.byName[o]
 	if !ok {
@@ -148,11 +159,13 @@ func (e *Exam) Seen() *Seen {
 			e.tallies[name] = t
 		}
 	}
+	var services []*Service
 	for _, t := range e.tallies {
-		e.seen.Services = append(e.seen.Services, t.done())
+		services = append(services, t.done())
 	}
-	e.seen.sort()
-	return &e.seen
+	seen := NewSeen(services)
+	seen.Others, seen.Cut = e.others, e.cut
+	return seen
 }
 
 var seed = maphash.MakeSeed()
@@ -162,8 +175,8 @@ func hash(s string) uint64 { return maphash.String(seed, s) }
 // pass notes a span of a trace that is no agent's, so far.
 func (e *Exam) pass(service string, trace trajectory.TraceID, id, parent trajectory.SpanID, start, end int64) {
 	e.buf.Pass(trace, id, parent, false, start, end)
-	if e.seen.Others == nil {
-		e.seen.Others = map[string]int{}
+	if e.others == nil {
+		e.others = map[string]int{}
 	}
-	bump(e.seen.Others, service)
+	bump(e.others, service)
 }

@@ -106,6 +106,7 @@ func (d *diagnosis) report() *Report {
 	d.damage()
 	d.tree()
 	d.identity()
+	d.tasks()
 	d.duplicates()
 	slices.SortStableFunc(d.advice, func(a, b Advice) int { return -cmp.Compare(a.weight, b.weight) })
 	if d.advice == nil {

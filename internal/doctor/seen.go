@@ -71,6 +71,22 @@ func (s Shows) of(t Thing) *Count {
 	return c
 }
 
+// Set sets the count of a thing that could be shown at all.
+func (s Shows) Set(t Thing, have, of int) {
+	if of > 0 {
+		s[t] = &Count{have, of}
+	}
+}
+
+// sum adds counts.
+func (s Shows) sum(o Shows) {
+	for t, c := range o {
+		all := s.of(t)
+		all.Have += c.Have
+		all.Of += c.Of
+	}
+}
+
 // get is the count of a thing, zero if nothing could show it.
 func (s Shows) get(t Thing) Count {
 	if c := s[t]; c != nil {
@@ -175,6 +191,27 @@ type Seen struct {
 	Others   map[string]int `json:"others,omitempty"` // spans of services without an agent
 	Cut      string         `json:"cut,omitempty"`    // why not everything was looked at
 	Lost     []string       `json:"lost,omitempty"`   // what could not be read
+}
+
+// NewService is a service of which nothing was seen.
+func NewService(name string) *Service {
+	return &Service{
+		Name: name, Shows: Shows{}, Reasons: map[string]int{}, Facts: map[string]*FactCount{}, Models: map[string]int{},
+		Tools: map[string]*ToolCount{}, Attributes: map[string]*Spread{},
+	}
+}
+
+// NewSeen sums up what the emitters of services show, and puts both into the
+// order in which they are told.
+func NewSeen(services []*Service) *Seen {
+	seen := &Seen{Services: services}
+	for _, s := range services {
+		for _, em := range s.Emitters {
+			s.Shows.sum(em.Shows)
+		}
+	}
+	seen.sort()
+	return seen
 }
 
 // sort puts services and emitters into the order in which they are told.

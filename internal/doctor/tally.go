@@ -25,8 +25,7 @@ func tallyOf(in map[string]*tally, name string) *tally {
 			byOrigin: map[int32]*Emitter{}, limits: map[*Emitter]map[int32]int{}, sessions: map[uint64]bool{},
 			tasks: map[uint64]int{}, values: map[string]map[uint64]bool{},
 		}
-		t.Name, t.Shows, t.Reasons = name, Shows{}, map[string]int{}
-		t.Facts, t.Models, t.Tools, t.Attributes = map[string]*FactCount{}, map[string]int{}, map[string]*ToolCount{}, map[string]*Spread{}
+		t.Service = *NewService(name)
 		in[name] = t
 	}
 	return t
@@ -252,11 +251,6 @@ func (t *tally) done() *Service {
 			if n > 1 && n == em.Truncated {
 				em.Limit = int(limit)
 			}
-		}
-		for thing, c := range em.Shows {
-			sum := t.Shows.of(thing)
-			sum.Have += c.Have
-			sum.Of += c.Of
 		}
 	}
 	return &t.Service

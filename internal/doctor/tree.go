@@ -13,7 +13,7 @@ func (d *diagnosis) damage() {
 		spans := max(em.Models+em.Tools, 1)
 		if em.Redacted > 0 {
 			d.add(topicRedacted, d.book.remedy(in, in.language(em), true, topicRedacted, topicContent), in, share(em.Redacted, spans), Advice{
-				Title: fmt.Sprintf("%s show a placeholder instead of content.", plural(em.Redacted, "span")),
+				Title: fmt.Sprintf("There is a placeholder instead of content in %s.", plural(em.Redacted, "span")),
 				Why:   "A placeholder is never learned from: those runs are left out.",
 			})
 		}
@@ -36,8 +36,8 @@ func (d *diagnosis) damage() {
 	}
 	if d.s.Skewed > 0 {
 		d.add("clocks", nil, nil, 1, Advice{
-			Title: fmt.Sprintf("%s begin before the span that caused them, by up to %d ms.", plural(d.s.Skewed, "span"), d.s.Skew),
-			Why:   "Two machines disagree about the time. Steps are put in order by what they say, as far as they say it; keep the clocks in step (NTP) for the rest.",
+			Title: fmt.Sprintf("Clocks disagree by %d ms: %s before what caused it in another process.", d.s.Skew, begins(d.s.Skewed, "span")),
+			Why:   "Steps are put in order by what they say, as far as they say it. Keep the clocks in step (NTP) for the rest.",
 			Do:    []string{},
 		})
 	}
@@ -45,6 +45,13 @@ func (d *diagnosis) damage() {
 
 // sdkLimit is how many attributes and events OTel SDKs keep of a span.
 const sdkLimit = 128
+
+func begins(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun + " begins"
+	}
+	return plural(n, noun) + " begin"
+}
 
 func share(n, of int) float64 { return min(float64(n)/float64(max(of, 1)), 1) }
 
@@ -80,7 +87,7 @@ func (d *diagnosis) tree() {
 		}
 	}
 	d.add(about, r, in, share(loose, s.Runs), Advice{
-		Title: fmt.Sprintf("%s begin with a model call, without a root.", plural(s.Fragments, "trace")), Why: why,
+		Title: fmt.Sprintf("%s with a model call, without a root.", begins(s.Fragments, "trace")), Why: why,
 	})
 }
 

@@ -3,8 +3,6 @@ package doctor
 import (
 	"fmt"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/dustin/go-humanize"
 )
@@ -35,19 +33,21 @@ func carrier(t Thing) string {
 	return "run"
 }
 
-// lack says that carriers do not show a thing.
-func lack(n int, t Thing) string {
-	verb := "show no "
+// possessive is "their prompt", "its reply".
+func possessive(n int, t Thing) string {
+	whose := "their "
 	if n == 1 {
-		verb = "shows no "
+		whose = "its "
 	}
 	switch t {
 	case ToolArguments:
-		return verb + "arguments"
+		return whose + "arguments"
 	case ToolResults:
-		return verb + "result"
+		return whose + "result"
+	case SystemPrompt, Sessions, Users:
+		return "a " + nouns[t]
 	}
-	return verb + nouns[t]
+	return whose + nouns[t]
 }
 
 func plural(n int, noun string) string {
@@ -66,12 +66,6 @@ func list(items []string, last string) string {
 		return strings.Join(items[:n-1], ", ") + " " + last + " " + items[n-1]
 	}
 	return strings.Join(items, "")
-}
-
-// sentence begins with a capital letter.
-func sentence(s string) string {
-	r, n := utf8.DecodeRuneInString(s)
-	return string(unicode.ToUpper(r)) + s[n:]
 }
 
 func counted(c Count, t Thing) string {

@@ -183,6 +183,9 @@ func dump(s *trajectory.Span) string {
 		for _, k := range keys {
 			line("  "+k, fields[k])
 		}
+		if c.Outline {
+			line("outline", true)
+		}
 		for _, m := range c.Prompt {
 			line("prompt", describe(m))
 		}
@@ -230,6 +233,9 @@ func FuzzDecode(f *testing.F) {
 			if json.Unmarshal(a.Files[0].Data, &c) == nil {
 				for k, v := range c.Attributes {
 					f.Add(k, fmt.Sprint(v), "gen_ai.operation.name", "chat")
+					if kind, ok := c.Attributes["mastra.span.type"]; ok {
+						f.Add(k, fmt.Sprint(v), "mastra.span.type", fmt.Sprint(kind))
+					}
 				}
 			}
 		}

@@ -49,22 +49,23 @@ func mastraRole(kind string) (trajectory.Role, bool) {
 }
 
 func mastraRead(d *Decoder, s *trajectory.Span, _ ptrace.Span) {
-	switch kind := d.r.text(fMastraType); kind {
-	case "model_generation":
-		s.Role = trajectory.RoleAgentSpan // its reply and its usage are those of all calls together
+	switch kind := d.r.text(fMastraType); {
+	case s.Role == trajectory.RoleModelSpan:
 		d.mastraCut(s)
-	case "model_step", "model_inference":
-		d.mastraCut(s)
-		s.Call.Prompt, s.Call.Outline = d.outline(s.Call.Prompt)
-	case "model_chunk":
+		if kind == "model_generation" {
+			s.Role = trajectory.RoleAgentSpan // its reply and its usage are those of all calls together
+		} else {
+			s.Call.Prompt, s.Call.Outline = d.outline(s.Call.Prompt)
+		}
+	case s.Role == trajectory.RoleOther && kind == "model_chunk":
 		s.Call = d.mastraPiece(d.r.text(fResponse))
-	case "agent_run":
+	case kind == "agent_run":
 		// The output joins what all calls said; it is no answer.
 		ms, _ := d.request(d.r.text(fRequest), nil)
 		if in := lastText(ms, trajectory.RoleUser); in != "" {
 			s.In = in
 		}
-	case "tool_call", "mcp_tool_call", "provider_tool_call":
+	case s.Role == trajectory.RoleToolSpan:
 		if mastraCut(s.Tool.Arguments) {
 			s.Tool.Arguments, s.Missing = "", addReason(s.Missing, trajectory.ReasonTruncated)
 		}

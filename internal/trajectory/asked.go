@@ -84,7 +84,10 @@ func (n *node) correct(pieces []*Span) {
 			for i := range p.ToolCalls {
 				m.correct(&p.ToolCalls[i], len(calls) == 0)
 			}
-			if len(n.reply) > 0 && n.reply[0].Reasoning == "" && !strings.Contains(text, strings.TrimSpace(p.Text)) {
+			switch {
+			case len(n.reply) == 0 && p.Text != "":
+				n.unsure = true // said or thought
+			case len(n.reply) > 0 && n.reply[0].Reasoning == "" && !strings.Contains(text, strings.TrimSpace(p.Text)):
 				m.Reasoning += p.Text
 			}
 		}

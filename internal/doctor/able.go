@@ -180,8 +180,12 @@ func everywhere(seen *Seen) []Advice {
 	b := theBook()
 	if verdicts.Of > 0 && verdicts.Have == 0 {
 		r := b.remedy(nil, "", true, topic(Verdicts))
+		title := fmt.Sprintf("Nothing says which of %s were good.", plural(verdicts.Of, "run"))
+		if verdicts.Of == 1 {
+			title = "Nothing says whether the run was good."
+		}
 		out = append(out, Advice{
-			ID: string(Verdicts), Title: fmt.Sprintf("Nothing says which of %s were good.", plural(verdicts.Of, "run")),
+			ID: string(Verdicts), Title: title,
 			Why: "Without a verdict only what the telemetry shows can be rewarded, such as tool errors. Your application posts it whenever it knows, by trace id, response id or session id.",
 			Do:  r.lines(),
 		})

@@ -107,8 +107,8 @@ func (e *Exam) add(spans []span) error {
 	for i := range spans {
 		e.open[spans[i].TraceID] = true
 	}
-	for _, id := range e.buf.Rested() {
-		delete(e.open, id)
+	for _, w := range e.buf.Rested() {
+		delete(e.open, w.Trace)
 	}
 	for i := range spans {
 		s := &spans[i]

@@ -180,9 +180,8 @@ type FactCount struct {
 
 // Spread is how the values of an attribute spread over runs.
 type Spread struct {
-	Runs   int    `json:"runs"`
-	Values int    `json:"values"`
-	Sample string `json:"sample"`
+	Runs   int `json:"runs"`
+	Values int `json:"values"` // that differ
 }
 
 // Seen is what was seen of all services.

@@ -220,7 +220,7 @@ func (t *tally) context(e *Exam, tr *trajectory.Trajectory) {
 				if len(t.Attributes) >= maxValues {
 					continue
 				}
-				sp = &Spread{Sample: p.value}
+				sp = &Spread{}
 				t.Attributes[p.name], t.values[p.name] = sp, map[uint64]bool{}
 			}
 			if !seen[p.name] {

@@ -46,7 +46,7 @@ func (f *Findings) Write(w io.Writer, style Style) error {
 		t.line("")
 	}
 	t.rest(f)
-	_, err := io.WriteString(w, t.b.String())
+	_, err := io.WriteString(w, strings.TrimRight(t.b.String(), "\n")+"\n")
 	return err
 }
 

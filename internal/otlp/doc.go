@@ -6,5 +6,6 @@
 // protobuf, one or many behind their lengths; plain, gzip or zstd. What it is,
 // its content tells. [Files] reads captures as a [Source], [Shuffle] disturbs
 // the order in which a source arrives, and [Replay] sends a source the way an
-// SDK would: protobuf, gzip, retries that honour Retry-After.
+// SDK would: protobuf, gzip, retries that honour Retry-After. [Receive] takes
+// what SDKs send, over HTTP and gRPC.
 package otlp

@@ -37,6 +37,21 @@ func TestShippedConfigsAreValid(t *testing.T) {
 	}
 }
 
+// TestFittedConfigsAreValid: what init makes of a real capture is a configuration
+// that the Collector takes.
+func TestFittedConfigsAreValid(t *testing.T) {
+	captures, err := filepath.Glob(filepath.Join(root, "testdata/captures/*__*.jsonl"))
+	require.NoError(t, err)
+	require.NotEmpty(t, captures)
+	for _, capture := range captures {
+		abs, err := filepath.Abs(capture)
+		require.NoError(t, err)
+		dir := t.TempDir()
+		run(t, dir, nil, tracegrad(t), "init", "--from", abs)
+		run(t, dir, nil, collector(t), "validate", "--config", "collector.yaml")
+	}
+}
+
 // withBundle lets gateway.yaml find a bundle before there is one.
 func withBundle(t *testing.T) []string {
 	t.Helper()

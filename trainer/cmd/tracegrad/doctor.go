@@ -123,7 +123,10 @@ func examineDataset(ctx context.Context, dir string) (seen *doctor.Seen, err err
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	return db.Seen(ctx)
+	if seen, err = db.Seen(ctx); err == nil && len(seen.Services) == 0 {
+		err = fmt.Errorf("there are no trajectories in %s yet", dir)
+	}
+	return seen, err
 }
 
 func isDataset(path string) bool {

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tracegrad/tracegrad/examples"
+	"github.com/tracegrad/tracegrad/internal/doctor"
 )
 
 //go:embed templates/train.yaml
@@ -46,6 +47,7 @@ var initFiles = []struct {
 // what it proposes can be typed as it stands.
 func newInit(program string) *cobra.Command {
 	var force, asJSON bool
+	var from string
 	cmd := &cobra.Command{
 		Use:   "init [DIRECTORY]",
 		Short: "Write collector.yaml, rewards.yaml and train.yaml, ready to run",
@@ -55,31 +57,63 @@ in rewards.yaml what a good run of your agent is, and you are done. A fourth,
 gateway.yaml, is for later: the Collector that adds what was learned to model
 calls. The steps from the one to the other are printed.
 
+With --from, init looks at a capture or a dataset first, as tracegrad doctor
+does, and fits the files to what is there: attributes that name the task or the
+tenant, rules for the verdicts and tools that were seen, with comments that say why.
+
 Files that are there already are left alone, all of them, unless --force is given.`,
-		Example: "  tracegrad init\n  tracegrad init my-agent",
+		Example: "  tracegrad init\n  tracegrad init my-agent\n  tracegrad init --from traces.jsonl my-agent",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := "."
 			if len(args) > 0 {
 				dir = args[0]
 			}
-			written, err := writeInit(dir, force)
+			files, err := fitted(cmd, from)
+			if err != nil {
+				return err
+			}
+			written, err := writeInit(dir, force, files)
 			switch {
 			case err != nil:
 				return err
 			case asJSON:
 				return printJSON(cmd.OutOrStdout(), map[string]any{"written": written})
 			}
-			return printInit(cmd.OutOrStdout(), dir, program)
+			return printInit(cmd.OutOrStdout(), dir, program, from)
 		},
 	}
 	cmd.Flags().BoolVar(&force, "force", false, "replace files that are there already")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the paths written as JSON")
+	cmd.Flags().StringVar(&from, "from", "", "fit the files to what this `capture`, folder of captures or dataset shows")
 	return cmd
 }
 
+// fitted are the texts of the files, fitted to what from shows.
+func fitted(cmd *cobra.Command, from string) ([][]byte, error) {
+	files := make([][]byte, len(initFiles))
+	for i, f := range initFiles {
+		files[i] = f.text
+	}
+	if from == "" {
+		return files, nil
+	}
+	seen, err := examine(cmd.Context(), cmd.ErrOrStderr(), []string{from})
+	if err != nil {
+		return nil, err
+	}
+	if len(seen.Services) == 0 {
+		return nil, noAgent(doctor.Diagnose(seen))
+	}
+	s := shape{from: oneLine(filepath.Base(from)), seen: seen, main: seen.Services[0]}
+	for i, f := range initFiles {
+		files[i] = s.fit(f.name, f.text)
+	}
+	return files, nil
+}
+
 // writeInit writes all files or, without force, none if one is there.
-func writeInit(dir string, force bool) (written []string, err error) {
+func writeInit(dir string, force bool, files [][]byte) (written []string, err error) {
 	var there []string
 	for _, f := range initFiles {
 		path := filepath.Join(dir, f.name)
@@ -96,17 +130,20 @@ func writeInit(dir string, force bool) (written []string, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make directory: %w", err)
 	}
-	for i, f := range initFiles {
-		if err := os.WriteFile(written[i], f.text, 0o644); err != nil {
+	for i := range initFiles {
+		if err := os.WriteFile(written[i], files[i], 0o644); err != nil {
 			return nil, fmt.Errorf("write configuration: %w", err)
 		}
 	}
 	return written, nil
 }
 
-func printInit(out io.Writer, dir, program string) error {
+func printInit(out io.Writer, dir, program, from string) error {
 	for _, f := range initFiles {
 		fmt.Fprintf(out, "wrote %-16s %s\n", f.name, f.purpose)
+	}
+	if from != "" {
+		fmt.Fprintf(out, "They fit what is in %s; comments say why.\n", from)
 	}
 	tracegrad, collector, err := programs(dir, program)
 	if err != nil {

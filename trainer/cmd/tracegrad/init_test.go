@@ -20,7 +20,9 @@ import (
 // one, in internal/repotest.
 func TestInitWritesWhatTheTrainerReads(t *testing.T) {
 	dir := t.TempDir()
-	_, err := writeInit(dir, false)
+	files, err := fitted(nil, "")
+	require.NoError(t, err)
+	_, err = writeInit(dir, false, files)
 	require.NoError(t, err)
 	config, err := trainer.Load(filepath.Join(dir, "train.yaml"))
 	require.NoError(t, err)

@@ -1,12 +1,20 @@
 package trajectory
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // wholePrompts finds the prompts of which the telemetry shows an outline only,
 // or which only the loop around the calls shows. A prompt is taken where the
 // outline proves it: the loop's own, or the prompt of the call before with its
 // reply and the results of its tools. Any other outline is no prompt.
 func (b *builder) wholePrompts() {
+	if !slices.ContainsFunc(b.calls, func(n *node) bool {
+		return n.call.Outline || n.held || n.scope >= 0 && b.tree.spans[n.scope].Call != nil
+	}) {
+		return
+	}
 	of := map[int]int{} // loop → calls of it that are still to come
 	for _, n := range b.calls {
 		of[n.scope]++

@@ -240,3 +240,23 @@ func TestStreamedReplies(t *testing.T) {
 	assert.Equal(t, []*Message{whole}, Together(append(pieces, whole)))
 	assert.Equal(t, []*Message{says("I look.", call("c1", "f", `{"x":1}`))}, Together([]*Message{says("I lo"), says("ok."), says("", call("c1", "f", "")), says("", call("c1", "f", `{"x":1}`))}))
 }
+
+// Agents that stand side by side are tied by the run that handed over.
+func TestHandovers(t *testing.T) {
+	for name, ask := range map[string]ToolCall{
+		"the name":      call("c1", "transfer_to_refund_specialist", "{}"),
+		"the arguments": call("c1", "transfer_to_agent", `{"agent_name":"refund specialist"}`),
+	} {
+		hi := user("q")
+		tr := Assemble([]*Span{
+			agent(1, 0, 0, 100, "app"),
+			agent(2, 1, 0, 20, "triage"), model(3, 2, 1, 9, prompt(hi), says("", ask)), toolSpan(4, 2, 10, 11, ToolRun{Name: ask.Name, CallID: "c1", Arguments: ask.Arguments, Result: ptr("ok")}),
+			agent(5, 1, 21, 40, "refund_specialist"), model(6, 5, 22, 29, prompt(hi, user("For context: it was handed over.")), says("Refunded.")),
+			agent(7, 1, 41, 60, "other"), model(8, 7, 42, 49, prompt(user("p")), says("Something else.")),
+		}, Options{})
+		require.Equal(t, []string{"m0", ask.Name, "m1", "m2"}, kinds(tr), name)
+		require.NotNil(t, tr.Steps[2].Parent, name)
+		assert.Equal(t, 1, *tr.Steps[2].Parent, name)
+		assert.Nil(t, tr.Steps[3].Parent, name)
+	}
+}

@@ -92,7 +92,7 @@ func (b *builder) threadOfScope(n *node) int {
 }
 
 // cause is the call that asked for a tool run, or the tool run above the first
-// call of a sub-agent's thread.
+// call of a sub-agent's thread, or the one that handed over to it.
 func (b *builder) cause(n *node) *node {
 	if n.parent != nil || n.call == nil || n.pred != nil {
 		return n.parent
@@ -104,7 +104,7 @@ func (b *builder) cause(n *node) *node {
 			}
 		}
 	}
-	return nil
+	return b.handedOver(n)
 }
 
 func (b *builder) modelStep(s *Step, n *node) {

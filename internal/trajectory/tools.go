@@ -345,23 +345,6 @@ func sameName(a, b string) bool {
 	return ok && both && to == other
 }
 
-// hands says whether a tool call hands over to another agent. Frameworks show
-// such a run with arguments of their own.
-func hands(name string) bool {
-	_, ok := handover(plainName(name))
-	return ok
-}
-
-// handover is the agent that a tool name hands over to.
-func handover(name string) (string, bool) {
-	for _, prefix := range []string{"transfer_to_", "handoff_to_", "handover_to_", "delegate_to_", "handoff_"} {
-		if to, ok := strings.CutPrefix(name, prefix); ok && to != "" {
-			return to, true
-		}
-	}
-	return "", false
-}
-
 func plainName(s string) string {
 	s = strings.TrimSuffix(s, ".__call__")
 	return strings.Map(func(r rune) rune {

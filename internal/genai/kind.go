@@ -17,6 +17,7 @@ var words = map[string]trajectory.Role{
 	"agent":      trajectory.RoleAgentSpan,
 	"workflow":   trajectory.RoleAgentSpan,
 
+	"flow": trajectory.RoleOther, "flowstep": trajectory.RoleOther, "executor": trajectory.RoleOther, "step": trajectory.RoleOther, "entry": trajectory.RoleOther,
 	"chain": trajectory.RoleOther, "span": trajectory.RoleOther, "event": trajectory.RoleOther, "task": trajectory.RoleOther,
 	"embedding": trajectory.RoleOther, "embedder": trajectory.RoleOther, "retriever": trajectory.RoleOther, "reranker": trajectory.RoleOther,
 	"parser": trajectory.RoleOther, "prompt": trajectory.RoleOther, "memory": trajectory.RoleOther, "util": trajectory.RoleOther,

@@ -58,6 +58,11 @@ func (d *Decoder) finish(dr *draft, o members, list bool) []*trajectory.Message 
 		return d.langChain(o.get("kwargs").raw, className(o.get("id")))
 	case o.get("data").isObject() && !o.get("role").exists():
 		return d.langChain(o.get("data").raw, kind)
+	case o.get("message").isObject() && !o.get("role").exists() && !list:
+		if i := o.get("index").asText(); i != "" && i != "0" {
+			return nil // a choice that the agent did not go on with
+		}
+		return d.message(&scanner{s: o.get("message").raw})
 	case item(dr, o, kind):
 		ms := dr.done()
 		if d.memo.items == nil {

@@ -44,7 +44,9 @@ func mlflowKind(r *reader, name string) (trajectory.Role, bool) {
 }
 
 func readMLflow(d *Decoder, s *trajectory.Span, span ptrace.Span) {
+	a := span.Attributes()
 	s.Conversation, s.User = unquoted(s.Conversation), unquoted(s.User)
+	jsonOnly(s, attr(a, "mlflow.spanInputs"), attr(a, "mlflow.spanOutputs"))
 	switch s.Role {
 	case trajectory.RoleModelSpan:
 		c := s.Call

@@ -56,6 +56,14 @@ func (d *draft) untyped(p members) bool {
 			d.addCall(v.member("toolUseId"), v.member("name"), d.value(v.member("input")))
 		case "toolResult":
 			d.add(d.text(v.member("toolUseId")), token{}, d.blocks(v.member("content")))
+		case "toolRequest":
+			d.addCall(v.member("ref"), v.member("name"), d.value(v.member("input")))
+		case "toolResponse":
+			d.addResult(v.member("ref"), v.member("name"), v.member("output"))
+		case "reasoning":
+			d.addReasoning(d.text(v))
+		case "media":
+			d.parts = append(d.parts, media("media", v.member("contentType").asText(), v.member("url").asText()))
 		case "reasoningContent":
 			d.addReasoning(d.text(v.member("reasoningText").member("text")))
 		case "function_call", "functionCall":

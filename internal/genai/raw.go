@@ -215,6 +215,9 @@ func (d *Decoder) about(o members, c *trajectory.Call) {
 		}
 		c.FinishReason = d.memo.name(reason.asText())
 	}
+	if used := o.first("usage", "usage_metadata", "usageMetadata"); used.isObject() && d.r.numbers != nil {
+		d.usage(c, d.r.numbers, used.raw)
+	}
 	if raw := o.get("raw"); raw.isObject() { // the provider's response inside a framework's
 		d.about(parse(raw.raw), c)
 	}

@@ -55,6 +55,7 @@ const (
 	fIn                          // what a call, a tool run or an agent was given, in any form
 	fOut                         // what came back
 	fUsage                       // JSON object of token counts: see usage.go
+	fFramework                   // the framework that writes the span, by its own word
 	fToolName                    //
 	fToolCallID                  //
 	fToolArguments               //
@@ -115,6 +116,10 @@ var dialects = []dialect{
 	langfuse,
 	langSmith,
 	mlflow,
+	laminar,
+	genkit,
+	liveKit,
+	dify,
 	adk,
 	mastra,
 	strands,
@@ -243,7 +248,7 @@ func init() {
 	}
 	for _, p := range []string{
 		"gen_ai.", "openinference.", "llm.", "tracegrad.", "ai.operationId", "ai.prompt", "ai.response", "ai.toolCall", "ai.telemetry",
-		"pydantic_ai.", "haystack.", "lmnr.", "genkit:", "lk.", "flue.", "dify.",
+		"pydantic_ai.", "haystack.", "flue.",
 	} {
 		prefixes = append(prefixes, prefix{text: p})
 	}

@@ -14,9 +14,9 @@ func (d *Decoder) usage(c *trajectory.Call, n *numbers, raw string) {
 		return
 	}
 	o := parse(strings.TrimSpace(unquoted(raw)))
-	fill(&c.InputTokens, &n.input, o.first("input_tokens", "prompt_tokens", "inputTokens", "promptTokens"), token.integer)
-	fill(&c.OutputTokens, &n.output, o.first("output_tokens", "completion_tokens", "outputTokens", "completionTokens"), token.integer)
-	cached := o.first("cache_read_input_tokens", "input_cached_tokens", "input_cache_read")
+	fill(&c.InputTokens, &n.input, o.first("input_tokens", "prompt_tokens", "inputTokens", "promptTokens", "promptTokenCount", "prompt_token_count"), token.integer)
+	fill(&c.OutputTokens, &n.output, o.first("output_tokens", "completion_tokens", "outputTokens", "completionTokens", "candidatesTokenCount", "candidates_token_count"), token.integer)
+	cached := o.first("cache_read_input_tokens", "input_cached_tokens", "input_cache_read", "cachedContentTokens", "cachedContentTokenCount")
 	if details := o.first("prompt_tokens_details", "input_tokens_details", "input_token_details"); !cached.exists() {
 		cached = details.first("cached_tokens", "cache_read")
 	}

@@ -139,7 +139,23 @@ func (d *Decoder) response(raw string, c *trajectory.Call) ([]*trajectory.Messag
 	}
 	d.about(o, c)
 	ms, missing := d.answer(o, raw)
+	ms = d.withRaw(ms, o.get("raw"))
 	return speaking(d.spokenBy(ms, trajectory.RoleAssistant)), missing
+}
+
+// withRaw adds the text that a framework left out of its own message beside tool
+// calls, from the provider's response that it shows, too.
+func (d *Decoder) withRaw(ms []*trajectory.Message, raw token) []*trajectory.Message {
+	if len(ms) != 1 || ms[0].Text != "" || len(ms[0].ToolCalls) == 0 || !raw.isObject() {
+		return ms
+	}
+	own, _ := d.answer(parse(raw.raw), raw.raw)
+	if len(own) != 1 || own[0].Text == "" || len(own[0].ToolCalls) != len(ms[0].ToolCalls) {
+		return ms
+	}
+	m := *ms[0]
+	m.Text = own[0].Text
+	return []*trajectory.Message{d.memo.shared(&m)}
 }
 
 // answer finds the message in a response.

@@ -69,10 +69,11 @@ bench: bin/tracegrad-collector ## Measure the pipelines' CPU, memory and bytes (
 ##@ Develop
 
 .PHONY: generate
-generate: ## Write generated code and docs anew: metadata, distro, docs/cli.md
+generate: ## Write generated code and docs anew: metadata, distro, docs/cli.md, docs/frameworks.md
 	go generate ./receiver/... ./processor/... ./exporter/... ./trainer/...
 	go tool builder --config builder-config.yaml --skip-get-modules --skip-compilation
 	gofmt -w distro
+	go run ./internal/cmd/frameworks
 
 .PHONY: clean
 clean: ## Remove what the other targets wrote

@@ -116,6 +116,7 @@ var reasonWords = map[trajectory.Reason]string{
 	trajectory.ReasonDropped:       "the SDK dropped attributes",
 	trajectory.ReasonRedacted:      "content is a placeholder",
 	trajectory.ReasonMerged:        "parallel tool calls are merged into one",
+	trajectory.ReasonOverwritten:   "a span was written over",
 	trajectory.ReasonFailed:        "a model call failed",
 	trajectory.ReasonNoModelCall:   "no model call was answered",
 	trajectory.ReasonOrphans:       "spans are missing",
@@ -171,6 +172,9 @@ func everywhere(seen *Seen) []Advice {
 	out := []Advice{}
 	verdicts, tokens := Count{}, Count{}
 	for _, s := range seen.Services {
+		if s.ModelCalls == 0 {
+			continue // first things first
+		}
 		v, t := s.Shows.get(Verdicts), s.Shows.get(TokenIDs)
 		verdicts.Have, verdicts.Of = verdicts.Have+v.Have, verdicts.Of+v.Of
 		if !hosted(s.Models) {

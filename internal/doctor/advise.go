@@ -8,7 +8,7 @@ import (
 
 // How much an advice is worth, before it is known how much is missing.
 var weights = map[topic]float64{
-	topicCalls: 110, topicContent: 100, topicLogs: 101, topicRedacted: 98, topicDropped: 92, topicTruncated: 90, topicLost: 80,
+	topicCalls: 110, topicContent: 100, topicLogs: 101, topicRedacted: 98, topicDropped: 92, topicTruncated: 90, topicLost: 80, topicOver: 85,
 	topic(Roots): 65, topicTasks: 60, topicService: 45, topic(SystemPrompt): 42, topic(ToolDefinitions): 40, topic(Sessions): 33, topic(TokenCounts): 30,
 	topicDuplicate: 12, topic(Users): 10,
 }
@@ -91,7 +91,7 @@ func (d *diagnosis) dark(em *Emitter, in *instrumentation) bool {
 	worst, all := 0.0, true
 	for _, t := range contents {
 		c := em.Shows.get(t)
-		if c.Of == 0 || missing(c) < little || in != nil && slices.Contains(in.Never, t) {
+		if c.Of == 0 || missing(c) < little || in != nil && (slices.Contains(in.Never, t) || slices.Contains(in.Some, t)) {
 			continue
 		}
 		if (t == ToolArguments || t == ToolResults) && len(hidden) == 0 && missing(c) < 1-off {
@@ -107,11 +107,20 @@ func (d *diagnosis) dark(em *Emitter, in *instrumentation) bool {
 		return dark // what was hidden or cut on its way has its own advice
 	}
 	a := Advice{Title: shown(em.Shows, hidden)}
-	if in != nil && in.Content == "logs" && !d.logs && dark {
+	if in != nil && in.Content == "logs" && d.s.Logs == 0 && dark {
 		d.noLogs(em, in, a)
 		return dark
 	}
-	r := d.book.remedy(in, in.language(em), all || dark, topicContent)
+	about := []topic{topicContent}
+	if len(hidden) == 1 {
+		about = []topic{topic(hidden[0]), topicContent} // its own switch before that of all
+	}
+	var r *remedy
+	for _, t := range about {
+		if r == nil {
+			r = d.book.remedy(in, in.language(em), all || dark, t)
+		}
+	}
 	switch {
 	case dark && r == nil:
 		a.Why = "Without prompts and replies no run can be learned from, and we know no switch for " + nameOf(em, in) + ". The gateway sees every call, whatever the agent emits."
@@ -177,7 +186,7 @@ func (d *diagnosis) noLogs(em *Emitter, in *instrumentation, a Advice) {
 // single adds the advice for one thing that has a switch of its own.
 func (d *diagnosis) single(em *Emitter, in *instrumentation, t Thing) {
 	c := em.Shows.get(t)
-	if c.Of == 0 || missing(c) < little || in == nil || slices.Contains(in.Never, t) {
+	if c.Of == 0 || missing(c) < little || in == nil || slices.Contains(in.Never, t) || slices.Contains(in.Some, t) {
 		return
 	}
 	r := d.book.remedy(in, in.language(em), missing(c) >= 1-off, topic(t))

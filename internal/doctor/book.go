@@ -31,6 +31,7 @@ type instrumentation struct {
 	Like      string    `yaml:"like"`
 	Never     []Thing   `yaml:"never"`
 	Streamed  []Thing   `yaml:"streamed"`
+	Some      []Thing   `yaml:"some"`
 	Switches  []*remedy `yaml:"switches"`
 }
 
@@ -58,9 +59,10 @@ const (
 	topicService   topic = "service"
 	topicDuplicate topic = "duplicate"
 	topicCalls     topic = "calls" // no model call is visible
+	topicOver      topic = "overwritten"
 )
 
-var topics = []topic{topicContent, topicRedacted, topicTruncated, topicDropped, topicLogs, topicSampling, topicLost, topicTasks, topicService, topicDuplicate, topicCalls}
+var topics = []topic{topicContent, topicRedacted, topicTruncated, topicDropped, topicLogs, topicSampling, topicLost, topicTasks, topicService, topicDuplicate, topicCalls, topicOver}
 
 // contents are the things that topicContent stands for.
 var contents = []Thing{Prompt, Reply, ToolArguments, ToolResults}

@@ -2,13 +2,17 @@ package doctor
 
 import (
 	"net/url"
+	"os"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tracegrad/tracegrad/internal/genai"
+	"github.com/tracegrad/tracegrad/internal/trajectory"
 )
 
 // TestTheBookIsSound: every word in advice.yaml is one that the code knows, and
@@ -24,7 +28,7 @@ func TestTheBookIsSound(t *testing.T) {
 		assert.NotEmpty(t, in.Name, in.ID)
 		assert.NotEmpty(t, append(in.Scopes, in.Dialects...), "%s cannot be recognised", in.ID)
 		assert.Contains(t, []string{"", "logs"}, in.Content, in.ID)
-		for _, thing := range append(in.Never, in.Streamed...) {
+		for _, thing := range slices.Concat(in.Never, in.Streamed, in.Some) {
 			assert.Contains(t, things, thing, in.ID)
 		}
 		link(t, in.ID, in.Docs)
@@ -115,4 +119,19 @@ func TestScopesFindTheirInstrumentation(t *testing.T) {
 		}
 	}
 	assert.Nil(t, theBook().of(&Emitter{Origin: Origin{Scope: "acme"}}))
+}
+
+// TestEveryReasonHasWords: what docs/dataset.md says of why runs are not trained
+// on can be said to a person.
+func TestEveryReasonHasWords(t *testing.T) {
+	spec, err := os.ReadFile("../../docs/dataset.md")
+	require.NoError(t, err)
+	_, section, ok := strings.Cut(string(spec), "\n## Reasons\n")
+	require.True(t, ok)
+	section, _, _ = strings.Cut(section, "\n## ")
+	rows := regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|").FindAllStringSubmatch(section, -1)
+	require.NotEmpty(t, rows)
+	for _, row := range rows {
+		assert.NotEmpty(t, reasonWords[trajectory.Reason(row[1])], row[1])
+	}
 }

@@ -32,10 +32,11 @@ type Exam struct {
 	hosts   map[spanKey]int32 // origin of the records of spans that did not come
 	verdict map[string]fact   // by what it is about: trajectory, trace, response or conversation
 	roots   map[trajectory.TraceID][]pair
-	open    map[trajectory.TraceID]bool // traces whose root did not end
-	tallies map[string]*tally           // by service
-	idle    map[string]*tally           // of runs that neither call a model nor run a tool
-	others  map[string]int
+	open    map[trajectory.TraceID]bool    // traces whose root did not end
+	tallies map[string]*tally              // by service
+	idle    map[string]*tally              // of runs that neither call a model nor run a tool
+	passed  map[trajectory.TraceID]*passed // traces that are no agent's, so far
+	logs    map[string]int                 // log records by service
 	cut     string
 	full    bool
 
@@ -53,6 +54,7 @@ type spanNote struct {
 	limit   int32 // characters of its longest value, if its content was cut
 	attrs   uint16
 	dropped bool
+	counted bool // in a trajectory
 }
 
 type pair struct{ name, value string }
@@ -70,6 +72,8 @@ func NewExam() *Exam {
 		verdict: map[string]fact{},
 		roots:   map[trajectory.TraceID][]pair{},
 		open:    map[trajectory.TraceID]bool{},
+		passed:  map[trajectory.TraceID]*passed{},
+		logs:    map[string]int{},
 		tallies: map[string]*tally{},
 		idle:    map[string]*tally{},
 	}
@@ -123,6 +127,7 @@ func (e *Exam) add(spans []span) error {
 		}
 		s.note.origin = e.origin(s.origin)
 		e.home[key] = s.note
+		delete(e.passed, s.TraceID)
 		e.spans++
 		if s.Role == trajectory.RoleModelSpan {
 			e.calls++
@@ -152,6 +157,7 @@ func (e *Exam) Seen() *Seen {
 		t := trajectory.Assemble(c.Spans, c.Options)
 		e.count(t, c.Spans)
 	}
+	e.leftover()
 	for name, t := range e.idle {
 		if full := e.tallies[name]; full != nil {
 			full.Idle = t.Runs
@@ -164,19 +170,73 @@ func (e *Exam) Seen() *Seen {
 		services = append(services, t.done())
 	}
 	seen := NewSeen(services)
-	seen.Others, seen.Cut = e.others, e.cut
+	seen.Cut = e.cut
+	e.others(seen)
 	return seen
+}
+
+// others counts what is no agent's: spans by service.
+func (e *Exam) others(seen *Seen) {
+	ours := map[string]bool{}
+	for _, o := range e.origins {
+		ours[o.Service] = true
+	}
+	for _, s := range seen.Services {
+		s.Logs = e.logs[s.Name]
+		for _, em := range s.Emitters {
+			if em.Service != "" {
+				s.Logs += e.logs[em.Service]
+			}
+		}
+	}
+	seen.Others = map[string]int{}
+	for _, p := range e.passed {
+		if !ours[p.service] {
+			seen.Others[p.service] += p.spans
+		}
+	}
 }
 
 var seed = maphash.MakeSeed()
 
 func hash(s string) uint64 { return maphash.String(seed, s) }
 
+// leftover counts the traces that show nothing of an attempt: the buffer hands
+// out no trajectory for them.
+func (e *Exam) leftover() {
+	seen := map[trajectory.TraceID]bool{}
+	for key, note := range e.home {
+		if note.counted {
+			continue
+		}
+		t := tallyOf(e.idle, e.origins[note.origin].Service)
+		t.Spans++
+		t.emitter(e, note.origin).Spans++
+		if !seen[key.trace] {
+			seen[key.trace] = true
+			t.Runs++
+			t.Traces++
+			t.Reasons[string(trajectory.ReasonNoModelCall)]++
+		}
+	}
+}
+
+// passed is what went by of a trace.
+type passed struct {
+	service string
+	spans   int
+}
+
 // pass notes a span of a trace that is no agent's, so far.
 func (e *Exam) pass(service string, trace trajectory.TraceID, id, parent trajectory.SpanID, start, end int64) {
 	e.buf.Pass(trace, id, parent, false, start, end)
-	if e.others == nil {
-		e.others = map[string]int{}
+	p := e.passed[trace]
+	if p == nil {
+		if len(e.passed) >= maxTraces {
+			return
+		}
+		p = &passed{service: service}
+		e.passed[trace] = p
 	}
-	bump(e.others, service)
+	p.spans++
 }

@@ -66,22 +66,13 @@ type Advice struct {
 
 // Diagnose turns counts into findings.
 func Diagnose(seen *Seen) *Findings {
-	f := &Findings{Services: []*Report{}, Everywhere: []Advice{}, Others: map[string]int{}, Notes: slices.Clone(seen.Lost)}
+	f := &Findings{Services: []*Report{}, Everywhere: []Advice{}, Others: seen.Others, Notes: slices.Clone(seen.Lost)}
 	if seen.Cut != "" {
 		f.Notes = append(f.Notes, seen.Cut)
 	}
-	records := 0
 	for _, s := range seen.Services {
-		records += s.Records
-	}
-	for _, s := range seen.Services {
-		d := diagnosis{book: theBook(), s: s, logs: records > 0}
+		d := diagnosis{book: theBook(), s: s}
 		f.Services = append(f.Services, d.report())
-	}
-	for name, n := range seen.Others {
-		if !slices.ContainsFunc(seen.Services, func(s *Service) bool { return s.Name == name }) {
-			f.Others[name] = n
-		}
 	}
 	f.Everywhere = everywhere(seen)
 	return f
@@ -96,7 +87,6 @@ func (f *Findings) Healthy() bool {
 type diagnosis struct {
 	book *book
 	s    *Service
-	logs bool // log records of agents came from somewhere
 
 	advice []Advice
 }
@@ -154,6 +144,8 @@ func (d *diagnosis) limits() []string {
 			case c.Have == c.Of:
 			case slices.Contains(in.Never, t):
 				by[" ("+in.Name+")"] = append(by[" ("+in.Name+")"], t)
+			case slices.Contains(in.Some, t):
+				by[" of some calls ("+in.Name+")"] = append(by[" of some calls ("+in.Name+")"], t)
 			case c.Have > 0 && slices.Contains(in.Streamed, t):
 				by[" of streamed answers ("+in.Name+")"] = append(by[" of streamed answers ("+in.Name+")"], t)
 			}

@@ -17,7 +17,11 @@ func (r *Reader) logs(ld plog.Logs) error {
 	var spans []span
 	same := map[trajectory.SpanID]int{} // records of this request that say the same at the same time
 	for _, rl := range ld.ResourceLogs().All() {
+		service := text(rl.Resource().Attributes(), "service.name")
 		for _, sl := range rl.ScopeLogs().All() {
+			if _, ok := r.exam.logs[service]; ok || len(r.exam.logs) < maxValues {
+				r.exam.logs[service] += sl.LogRecords().Len()
+			}
 			for _, rec := range sl.LogRecords().All() {
 				switch {
 				case isEvaluation(rec):

@@ -127,7 +127,8 @@ type Service struct {
 	Emitters []*Emitter `json:"emitters"`
 
 	Spans   int `json:"spans"`
-	Records int `json:"log_records"` // that carry content or facts of an agent
+	Records int `json:"log_records"` // that say something of an agent's calls
+	Logs    int `json:"logs"`        // log records of any kind
 	Traces  int `json:"traces"`
 	Runs    int `json:"runs"`
 	Idle    int `json:"idle"` // trajectories beside them that neither call a model nor run a tool

@@ -144,10 +144,13 @@ func (t *tally) spans(e *Exam, spans []*trajectory.Span) {
 			continue
 		}
 		t.Spans++
-		note, ok := e.home[spanKey{s.TraceID, s.SpanID}]
+		key := spanKey{s.TraceID, s.SpanID}
+		note, ok := e.home[key]
 		if !ok {
 			continue // one that passed before its trace was known as an agent's
 		}
+		note.counted = true
+		e.home[key] = note
 		em := t.emitter(e, note.origin)
 		em.Spans++
 		for d := range strings.SplitSeq(s.Dialect, ",") {

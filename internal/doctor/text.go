@@ -63,7 +63,7 @@ func (t *teller) line(s string) {
 func (t *teller) report(r *Report) {
 	head := fmt.Sprintf("%s: %s, %s, %s", cmp.Or(r.Name, "(no service name)"), plural(r.Runs, "run"), plural(r.ModelCalls, "model call"), plural(r.ToolRuns, "tool run"))
 	if r.Idle > 0 {
-		head += fmt.Sprintf(" (and %s without any)", plural(r.Idle, "trajectory"))
+		head += fmt.Sprintf(" (and %s without either)", plural(r.Idle, "trace"))
 	}
 	t.line(head)
 	for i, s := range r.Speaks {

@@ -23,7 +23,7 @@ func (d *diagnosis) damage() {
 				Why:   fmt.Sprintf("It keeps %d by default, and long conversations have more. Runs with gaps are left out.", sdkLimit),
 			})
 		}
-		if em.Truncated > 0 {
+		if em.Truncated > 0 && (em.Limit > 0 || share(em.Truncated, spans) >= little) { // else it is a reply that broke off
 			why := "Cut content is never learned from: those runs are left out."
 			if em.Limit > 0 {
 				why = fmt.Sprintf("Values end at %d characters: a limit is set. ", em.Limit) + why
@@ -34,6 +34,7 @@ func (d *diagnosis) damage() {
 			})
 		}
 	}
+	d.overwritten()
 	if d.s.Skewed > 0 {
 		d.add("clocks", nil, nil, 1, Advice{
 			Title: fmt.Sprintf("Clocks disagree by %d ms: %s before what caused it in another process.", d.s.Skew, begins(d.s.Skewed, "span")),
@@ -91,6 +92,18 @@ func (d *diagnosis) tree() {
 	})
 }
 
+// overwritten looks at spans that an instrumentation wrote over.
+func (d *diagnosis) overwritten() {
+	n := d.s.Reasons[string(trajectory.ReasonOverwritten)]
+	if n == 0 {
+		return
+	}
+	in, language := d.first()
+	d.add(topicOver, d.book.remedy(in, language, true, topicOver), in, share(n, d.s.Runs), Advice{
+		Title: fmt.Sprintf("In %d of %s a model call was written over another span: calls after it may be lost.", n, plural(d.s.Runs, "run")),
+	})
+}
+
 // oftenLost is the share of runs with missing spans from where on a sampler is
 // the likely cause, and not a span here and there that was never ended.
 const oftenLost = 0.2
@@ -111,7 +124,7 @@ func (d *diagnosis) lost() {
 		a.Why = "A sampler in front of tracegrad, or a process that ended before it flushed. Sample whole traces behind tracegrad, not before it."
 	}
 	for _, about := range []topic{topicSampling, topicLost} {
-		if r := d.book.remedy(in, language, true, about); r != nil && (often || about == topicLost) {
+		if r := d.book.remedy(in, language, true, about); r != nil && often {
 			a.Do = append(a.Do, r.lines()...)
 		}
 	}

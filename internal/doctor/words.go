@@ -54,9 +54,6 @@ func plural(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
-	if y, ok := strings.CutSuffix(noun, "y"); ok {
-		noun = y + "ie"
-	}
 	return humanize.Comma(int64(n)) + " " + noun + "s"
 }
 

@@ -21,6 +21,31 @@ func (b *Buffer) Due(now int64, most int) []Closed {
 	return b.takeReady()
 }
 
+// Next returns when Due has something to do next, false for never. It may have
+// less to do than it seemed: ask again.
+func (b *Buffer) Next() (int64, bool) {
+	if len(b.clock.units) == 0 {
+		return 0, false
+	}
+	return b.clock.units[0].ringsAt, true
+}
+
+// Evict closes the trajectory that is quiet for longest, to make room; Due
+// returns it. It is false where none is open.
+func (b *Buffer) Evict(now int64) bool {
+	u := b.open.first
+	if u == nil {
+		return false
+	}
+	b.now = now
+	reason := b.whyNow(u)
+	if reason == trajectory.CloseShutdown {
+		reason = trajectory.CloseEvicted
+	}
+	b.close(u, reason)
+	return true
+}
+
 // Flush returns all open trajectories and forgets everything.
 func (b *Buffer) Flush(now int64) []Closed {
 	b.now = now

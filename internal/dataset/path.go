@@ -13,10 +13,12 @@ import (
 //
 //	v1/<table>/date=<day>/<writer>-<batch>.parquet   committed files
 //	v1/_tmp/<writer>/<table>.<day>.<batch>           files being written
+//	v1/_import/<import>/                             what an import goes on with, see internal/backfill
 const (
-	tmpDir  = "_tmp"
-	fileExt = ".parquet"
-	lock    = ".lock"
+	tmpDir    = "_tmp"
+	importDir = "_import"
+	fileExt   = ".parquet"
+	lock      = ".lock"
 
 	maxWriterName = 64
 	unknownDay    = "1970-01-01"
@@ -25,6 +27,10 @@ const (
 func versionDir(root string) string {
 	return filepath.Join(root, fmt.Sprintf("v%d", Version))
 }
+
+// ImportDir is where imports into the dataset at root keep what they go on with
+// after they were stopped. It is no part of the tables.
+func ImportDir(root string) string { return filepath.Join(versionDir(root), importDir) }
 
 // SafeName makes name usable as a part of a file name: letters, digits, dots,
 // dashes and underscores, at most 64, none of ._- first. A name that had to be

@@ -9,6 +9,8 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
+
+	"github.com/tracegrad/tracegrad/internal/records"
 )
 
 const hint = "a capture holds export requests of spans or log records, as OTLP/JSON ({\"resourceSpans\": …} or {\"resourceLogs\": …}) or protobuf"
@@ -17,11 +19,11 @@ var errMetrics = errors.New("metrics are not read: " + hint)
 
 func parseJSON(data []byte) (Request, error) {
 	signal, err := signalOf(data)
-	if err == nil {
-		err = shallow(data)
-	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return Request{}, err
+	case !records.Shallow(data, 3*maxDepth): // a level of a value takes three brackets
+		return Request{}, errDeep
 	}
 	if signal == Logs {
 		req := plogotlp.NewExportRequest()
@@ -61,28 +63,6 @@ func parseProto(data []byte) (Request, error) {
 const maxDepth = 1000
 
 var errDeep = fmt.Errorf("values lie more than %d deep in each other", maxDepth)
-
-// shallow refuses JSON that is nested too deep. A level of a value takes three
-// brackets in OTLP/JSON.
-func shallow(data []byte) error {
-	depth, text := 0, false
-	for i := 0; i < len(data); i++ {
-		switch c := data[i]; {
-		case text && c == '\\':
-			i++
-		case c == '"':
-			text = !text
-		case text:
-		case c == '{' || c == '[':
-			if depth++; depth > 3*maxDepth {
-				return errDeep
-			}
-		case c == '}' || c == ']':
-			depth--
-		}
-	}
-	return nil
-}
 
 // brief cuts the excerpts of its input that pdata's JSON decoder puts into its
 // errors: they may be content.

@@ -44,6 +44,7 @@ type Record struct {
 	Number int    // 1-based, of this file
 	Line   int    // 1-based line on which it begins; 0 in a binary file
 	Offset int64  // of its first byte in a binary file, after unpacking
+	Row    int    // 1-based, in a file of rows
 	Read   int64  // bytes of the file, as it lies on disk, that were read so far
 	Form   Form
 	Data   []byte // valid until the next record is asked for; nil = skipped
@@ -51,8 +52,11 @@ type Record struct {
 
 // Where names the place of the record the way editors jump to.
 func (r *Record) Where() string {
-	if r.Line > 0 {
+	switch {
+	case r.Line > 0:
 		return fmt.Sprintf("%s:%d", r.File, r.Line)
+	case r.Row > 0:
+		return fmt.Sprintf("%s: row %d", r.File, r.Row)
 	}
 	return fmt.Sprintf("%s: byte %d", r.File, r.Offset)
 }

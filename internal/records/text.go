@@ -161,3 +161,26 @@ func (s *stream) object(line int) int {
 	}
 	return line
 }
+
+// Shallow says whether the values of a JSON text lie no deeper in each other
+// than most: decoders go down one call a level, and a stack that overflows ends
+// the process.
+func Shallow(data []byte, most int) bool {
+	depth, text := 0, false
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case text && c == '\\':
+			i++
+		case c == '"':
+			text = !text
+		case text:
+		case c == '{' || c == '[':
+			if depth++; depth > most {
+				return false
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return true
+}

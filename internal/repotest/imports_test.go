@@ -34,6 +34,8 @@ var rooms = []room{
 	{folder: "internal/records"},
 	{folder: "internal/otlp", imports: []string{"internal/records"}, pdata: true},
 	{folder: "internal/doctor", imports: []string{"internal/trajectory", "internal/genai", "internal/buffer", "internal/otlp"}, pdata: true}, // reads requests
+	{folder: "internal/history", imports: []string{"internal/records", "internal/otlp"}, pdata: true},
+	{folder: "internal/backfill", imports: append([]string{"internal/history", "internal/otlp", "internal/records", "internal/buffer"}, nouns...), pdata: true},
 	{folder: "internal/localcollector"},
 	{folder: "internal/cmd", imports: []string{"internal/otlp", "internal/localcollector"}},
 	{folder: "internal/cmd/bench", imports: append([]string{"internal/otlp", "internal/localcollector"}, nouns...), pdata: true}, // makes its own load
@@ -42,7 +44,7 @@ var rooms = []room{
 	{folder: "receiver", imports: append([]string{"internal/bundle"}, nouns...), pdata: true},
 	{folder: "processor", imports: append([]string{"internal/buffer"}, nouns...), pdata: true},
 	{folder: "exporter", imports: nouns, pdata: true},
-	{folder: "trainer", imports: append([]string{"internal/bundle", "internal/otlp", "internal/doctor", "examples"}, nouns...)},
+	{folder: "trainer", imports: append([]string{"internal/bundle", "internal/otlp", "internal/doctor", "internal/backfill", "examples"}, nouns...)},
 	{folder: "trainer/grpo", std: true},
 	{folder: "distro", imports: []string{"receiver", "processor", "exporter"}, pdata: true},
 	{folder: "examples", imports: []string{"internal/otlp", "internal/localcollector", "internal/bundle"}},

@@ -1,12 +1,10 @@
 package trajectoryprocessor
 
 import (
-	"strings"
-
-	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracegrad/tracegrad/internal/buffer"
+	"github.com/tracegrad/tracegrad/internal/genai"
 	"github.com/tracegrad/tracegrad/internal/trajectory"
 )
 
@@ -25,7 +23,7 @@ func (a *assembler) decode(td ptrace.Traces, s *sorted) []buffer.Item {
 				}
 				it := buffer.Item{Span: a.decoders.Decode(rs.Resource(), ss.Scope(), span)}
 				if cfg.Key == keyAttributes {
-					it.Key = joinedBy(cfg.KeyAttributes, rs.Resource(), span)
+					it.Key = genai.JoinedBy(cfg.KeyAttributes, rs.Resource(), span)
 				}
 				if cfg.Emit == emitSpans {
 					if home == nil {
@@ -44,22 +42,4 @@ func (a *assembler) decode(td ptrace.Traces, s *sorted) []buffer.Item {
 		}
 	}
 	return items
-}
-
-// joinedBy returns the values of the attributes of a span, else of its
-// resource; "" if one is missing.
-func joinedBy(names []string, res pcommon.Resource, span ptrace.Span) string {
-	var b strings.Builder
-	for _, n := range names {
-		v, ok := span.Attributes().Get(n)
-		if !ok {
-			v, ok = res.Attributes().Get(n)
-		}
-		if !ok {
-			return ""
-		}
-		b.WriteString(v.AsString())
-		b.WriteByte(0)
-	}
-	return b.String()
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
+	"github.com/tracegrad/tracegrad/internal/backfill"
 	"github.com/tracegrad/tracegrad/internal/otlp"
 	"github.com/tracegrad/tracegrad/trainer"
 )
@@ -23,19 +24,42 @@ func isTerminal(stream any) bool {
 // replayProgress shows a replay: a bar on a terminal, a line a capture in a
 // pipe.
 type replayProgress struct {
-	out  io.Writer
+	skips
 	live bool
-	bar  *progressbar.ProgressBar // live, after the first step
-	done map[string]int           // requests by capture
+	done map[string]int // requests by capture
+}
 
-	skips int
+// skips names what was skipped, the first few, and counts the others.
+type skips struct {
+	out io.Writer
+	bar *progressbar.ProgressBar // on a terminal, after the first step
+	n   int
 }
 
 // shownSkips is how many skipped lines are named; the others are counted.
 const shownSkips = 10
 
+func (s *skips) skipped(err error) {
+	if s.n++; s.n > shownSkips {
+		return
+	}
+	if s.bar != nil {
+		_ = s.bar.Clear()
+	}
+	fmt.Fprintf(s.out, "skipped %s\n", indented(err))
+}
+
+func (s *skips) close() {
+	if s.bar != nil {
+		_ = s.bar.Exit()
+	}
+	if more := s.n - shownSkips; more > 0 {
+		fmt.Fprintf(s.out, "skipped %d more\n", more)
+	}
+}
+
 func newReplayProgress(out io.Writer) *replayProgress {
-	return &replayProgress{out: out, live: isTerminal(out), done: map[string]int{}}
+	return &replayProgress{skips: skips{out: out}, live: isTerminal(out), done: map[string]int{}}
 }
 
 func (p *replayProgress) step(now otlp.Progress) {
@@ -55,23 +79,57 @@ func (p *replayProgress) step(now otlp.Progress) {
 	}
 }
 
-func (p *replayProgress) skipped(err error) {
-	if p.skips++; p.skips > shownSkips {
-		return
-	}
-	if p.bar != nil {
-		_ = p.bar.Clear()
-	}
-	fmt.Fprintf(p.out, "skipped %s\n", indented(err))
+// importProgress shows an import: a bar for each of its stages on a terminal, a
+// line a file in a pipe.
+type importProgress struct {
+	skips
+	live  bool
+	stage string
+	file  string
 }
 
-func (p *replayProgress) close() {
-	if p.bar != nil {
-		_ = p.bar.Exit()
+func newImportProgress(out io.Writer) *importProgress {
+	return &importProgress{skips: skips{out: out}, live: isTerminal(out)}
+}
+
+func (p *importProgress) step(now backfill.Progress) {
+	if !p.live {
+		p.line(now)
+		return
 	}
-	if more := p.skips - shownSkips; more > 0 {
-		fmt.Fprintf(p.out, "skipped %d more\n", more)
+	if p.stage != now.Stage {
+		if p.bar != nil {
+			_ = p.bar.Finish()
+		}
+		p.stage = now.Stage
+		p.bar = newImportBar(p.out, now)
 	}
+	what := now.Stage
+	if now.File != "" {
+		what += " " + filepath.Base(now.File)
+	}
+	p.bar.Describe(what)
+	_ = p.bar.Set64(now.Done)
+}
+
+func (p *importProgress) line(now backfill.Progress) {
+	switch {
+	case now.Stage == backfill.StageRead && now.File != p.file:
+		p.file = now.File
+		fmt.Fprintln(p.out, "reading", now.File)
+	case now.Stage != p.stage && now.Stage == backfill.StageAssemble:
+		fmt.Fprintln(p.out, "assembling", plural(int(now.Total), "span or log record", "spans and log records"))
+	}
+	p.stage = now.Stage
+}
+
+func newImportBar(out io.Writer, now backfill.Progress) *progressbar.ProgressBar {
+	unit := progressbar.OptionShowBytes(true)
+	if now.Stage == backfill.StageAssemble {
+		unit = progressbar.OptionSetItsString("spans")
+	}
+	return progressbar.NewOptions64(now.Total, progressbar.OptionSetWriter(out), unit, progressbar.OptionShowIts(), progressbar.OptionShowCount(),
+		progressbar.OptionSetWidth(30), progressbar.OptionThrottle(50*time.Millisecond), progressbar.OptionOnCompletion(func() { fmt.Fprintln(out) }))
 }
 
 // trainProgress shows a night: a line a stage, and on a terminal a bar while a

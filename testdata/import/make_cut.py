@@ -1,6 +1,6 @@
-"""Cuts a capture to the first N traces, and its log records to those of these traces.
+"""Cuts a capture to its first N traces, or to those whose ids begin with what is named, and its log records with it.
 
-    python3 cut.py CAPTURE.jsonl N OUT.jsonl [CAPTURE.logs.jsonl OUT.logs.jsonl]
+    python3 make_cut.py CAPTURE.jsonl N|ID,ID… OUT.jsonl [CAPTURE.logs.jsonl OUT.logs.jsonl]
 """
 
 import json
@@ -20,17 +20,20 @@ def cut(path, out, groups, scopes, items, keep):
                 kept.write(json.dumps(request, separators=(",", ":"), ensure_ascii=False) + "\n")
 
 
-def main(capture, count, out, logs=None, logs_out=None):
+def main(capture, which, out, logs=None, logs_out=None):
     traces = []
     with open(capture) as lines:
         for line in lines:
             for group in json.loads(line)["resourceSpans"]:
                 for scope in group["scopeSpans"]:
                     traces += [s["traceId"] for s in scope["spans"]]
-    first = set(list(dict.fromkeys(traces))[: int(count)])
-    cut(capture, out, "resourceSpans", "scopeSpans", "spans", lambda s: s["traceId"] in first)
+    if which.isdigit() and len(which) < 5:
+        chosen = set(list(dict.fromkeys(traces))[: int(which)])
+    else:
+        chosen = {t for t in traces if t.startswith(tuple(which.split(",")))}
+    cut(capture, out, "resourceSpans", "scopeSpans", "spans", lambda s: s["traceId"] in chosen)
     if logs:
-        cut(logs, logs_out, "resourceLogs", "scopeLogs", "logRecords", lambda r: r.get("traceId") in first)
+        cut(logs, logs_out, "resourceLogs", "scopeLogs", "logRecords", lambda r: r.get("traceId") in chosen)
 
 
 main(*sys.argv[1:])

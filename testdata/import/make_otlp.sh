@@ -1,6 +1,6 @@
 #!/bin/sh
 # Writes events.jsonl and events.logs.jsonl again as the Collector's file exporter
-# does, in each of its formats: sh otlp.sh TRACEGRAD_COLLECTOR TRACEGRAD
+# does, in each of its formats: sh make_otlp.sh TRACEGRAD_COLLECTOR TRACEGRAD
 set -eu
 collector=$1 tracegrad=$2
 cd "$(dirname "$0")"

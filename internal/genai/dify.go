@@ -31,6 +31,8 @@ var dify = dialect{
 
 func readDify(d *Decoder, s *trajectory.Span, _ ptrace.Span) {
 	if f := d.r.text(fFramework); f != "" && f != "dify" {
-		s.Dialect = strings.Trim(strings.ReplaceAll(","+s.Dialect, ",dify", ""), ",")
+		if s.Dialect = strings.Trim(strings.ReplaceAll(","+s.Dialect, ",dify", ""), ","); s.Dialect == "" {
+			s.Dialect = "unknown"
+		}
 	}
 }

@@ -186,29 +186,31 @@ func (f *flat) definitions() []string {
 		return nil
 	}
 	out := make([]string, 0, len(f.functions))
-	for _, t := range f.functions {
-		if t.name == "" {
+	for i := range f.functions {
+		if f.functions[i].name == "" {
 			return nil
 		}
-		type function struct {
-			Name        string          `json:"name"`
-			Description string          `json:"description,omitempty"`
-			Parameters  json.RawMessage `json:"parameters,omitempty"`
-		}
-		def := function{Name: t.name, Description: t.description}
-		if object(t.parameters) != "" {
-			def.Parameters = json.RawMessage(t.parameters)
-		}
-		raw, err := json.Marshal(struct {
-			Type     string   `json:"type"`
-			Function function `json:"function"`
-		}{"function", def})
-		if err != nil {
-			return nil
-		}
-		out = append(out, string(raw))
+		out = append(out, f.functions[i].definition())
 	}
 	return out
+}
+
+// definition is a tool as JSON in OpenAI's form.
+func (t *flatTool) definition() string {
+	type function struct {
+		Name        string          `json:"name"`
+		Description string          `json:"description,omitempty"`
+		Parameters  json.RawMessage `json:"parameters,omitempty"`
+	}
+	f := function{Name: t.name, Description: t.description}
+	if object(t.parameters) != "" {
+		f.Parameters = json.RawMessage(t.parameters)
+	}
+	raw, _ := json.Marshal(struct { // texts, and JSON that was checked: cannot fail
+		Type     string   `json:"type"`
+		Function function `json:"function"`
+	}{"function", f})
+	return string(raw)
 }
 
 // finish is why the model stopped, as the first choice says.

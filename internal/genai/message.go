@@ -21,7 +21,7 @@ func (d *Decoder) message(c *scanner) []*trajectory.Message {
 	o, list := d.r.members[:0], false
 	for more := c.enter('{'); more; more = c.next('}') {
 		name := c.key()
-		if list || name != "parts" && name != "content" || c.peek() != '[' {
+		if list || name != "parts" && name != "content" && name != "_content" || c.peek() != '[' {
 			o = append(o, member{name, c.value()})
 			continue
 		}
@@ -73,7 +73,7 @@ func (d *Decoder) finish(dr *draft, o members, list bool) []*trajectory.Message 
 		}
 		return ms
 	}
-	role := o.get("role")
+	role := o.first("role", "_role")
 	if role.view() == "" && kind != "message" {
 		role = o.get("type")
 	}

@@ -36,7 +36,8 @@ func (d *draft) part(p members, raw string) bool {
 }
 
 // untyped reads a part that is named by its one member, as Bedrock's
-// {toolUse: {…}} and Gemini's {function_call: {…}} are.
+// {toolUse: {…}}, Gemini's {function_call: {…}} and Haystack's {tool_call: {…}}
+// are.
 func (d *draft) untyped(p members) bool {
 	for i := range p {
 		v := p[i].value
@@ -75,7 +76,9 @@ func (d *draft) untyped(p members) bool {
 		case "file_data", "fileData":
 			d.parts = append(d.parts, media("uri", v.first("mime_type", "mimeType").asText(), v.first("file_uri", "fileUri").asText()))
 		default:
-			continue
+			if !d.haystackPart(p[i].name, v, p) {
+				continue
+			}
 		}
 		return true
 	}

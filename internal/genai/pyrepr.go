@@ -143,6 +143,11 @@ func (p *pyReader) value(depth int) bool {
 		return p.angled(depth + 1)
 	}
 	switch word := p.word(); word {
+	case "b":
+		if c := p.peek(); p.objects && (c == '\'' || c == '"') {
+			return p.quoted(c) && p.write("null")
+		}
+		return false
 	case "None":
 		return p.write("null")
 	case "True":
@@ -150,8 +155,59 @@ func (p *pyReader) value(depth int) bool {
 	case "False":
 		return p.write("false")
 	default:
-		return p.objects && word != "" && p.peek() == '(' && p.fields(depth)
+		return p.objects && word != "" && p.object(depth)
 	}
+}
+
+// object reads a dataclass. What shows arguments without names is none, and has
+// no value.
+func (p *pyReader) object(depth int) bool {
+	for p.take('.') && p.word() != "" {
+	}
+	if p.peek() != '(' {
+		return false
+	}
+	next := pyReader{s: p.s, i: p.i + 1}
+	if next.space(); next.peek() == ')' || next.word() != "" && next.peek() == '=' {
+		return p.fields(depth)
+	}
+	return p.pass() && p.write("null")
+}
+
+// pass passes over what stands in brackets.
+func (p *pyReader) pass() bool {
+	open := 0
+	for p.i < len(p.s) {
+		switch c := p.s[p.i]; c {
+		case '(', '[', '{', '<':
+			open++
+		case ')', ']', '}', '>':
+			open--
+		case '\'', '"':
+			if !p.quoted(c) {
+				return false
+			}
+			continue
+		}
+		if p.i++; open == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// quoted passes over a string.
+func (p *pyReader) quoted(quote byte) bool {
+	for p.i++; p.i < len(p.s); p.i++ {
+		switch p.s[p.i] {
+		case '\\':
+			p.i++
+		case quote:
+			p.i++
+			return true
+		}
+	}
+	return false
 }
 
 // fields reads the fields of a dataclass as an object.

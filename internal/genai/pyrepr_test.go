@@ -75,18 +75,19 @@ func TestPyArgument(t *testing.T) {
 
 func TestPyObjects(t *testing.T) {
 	for in, want := range map[string]string{
-		`<ChatRole.USER: 'user'>`:                    `"user"`,
-		`<Level.LOW: 1>`:                             `1`,
-		`<function f.<locals>.g at 0x1>`:             `null`,
-		`Tool()`:                                     `{}`,
-		`[Text(text='a'), {'b': Text(text="it's")}]`: `[{"text":"a"},{"b":{"text":"it's"}}]`,
-		`ChatMessage(_role=<ChatRole.USER: 'user'>, _content=[TextContent(text='hi')], _name=None, _meta={})`: `{"_role":"user","_content":[{"text":"hi"}],"_name":null,"_meta":{}}`,
+		`<ChatRole.USER: 'user'>`:        `"user"`,
+		`<Level.LOW: 1>`:                 `1`,
+		`<function f.<locals>.g at 0x1>`: `null`,
+		`Tool()`:                         `{}`,
+		`{'cb': functools.partial(<function f at 0x1>, x=')'), 'd': datetime.date(2026, 1, 2), 'b': b'\x00', 'a': 1}`: `{"cb":null,"d":null,"b":null,"a":1}`,
+		`[Text(text='a'), {'b': Text(text="it's")}]`:                                                                  `[{"text":"a"},{"b":{"text":"it's"}}]`,
+		`ChatMessage(_role=<ChatRole.USER: 'user'>, _content=[TextContent(text='hi')], _name=None, _meta={})`:         `{"_role":"user","_content":[{"text":"hi"}],"_name":null,"_meta":{}}`,
 	} {
 		got, ok := pyObjects(in)
 		require.True(t, ok, in)
 		require.JSONEq(t, want, got, in)
 	}
-	for _, in := range []string{`date(2026, 1, 2)`, `Text(text=`, `Text(text='a'`, `<A.B: >`, `<a`, `Text(text='a' b='c')`, `None(`, `f x`} {
+	for _, in := range []string{`f(1`, `b`, `Text(text={1, 2})`, `Text(text=`, `Text(text='a'`, `<A.B: >`, `<a`, `Text(text='a' b='c')`, `None(`, `f x`} {
 		got, ok := pyObjects(in)
 		require.False(t, ok, "%s: %s", in, got)
 	}

@@ -65,6 +65,7 @@ const (
 	fConversation                //
 	fUser                        //
 	fRequestType                 // legacy: chat, completion, embedding
+	fComponent                   // class of a component
 	fRollout                     //
 	fMCPMethod                   // method of the Model Context Protocol
 	fErrorType                   //
@@ -130,6 +131,7 @@ var dialects = []dialect{
 	vLLM,
 	agentOps,
 	agentLightning,
+	haystack,
 	autogen,
 	agentRuntime,
 	mcp,
@@ -248,7 +250,7 @@ func init() {
 	}
 	for _, p := range []string{
 		"gen_ai.", "openinference.", "llm.", "tracegrad.", "ai.operationId", "ai.prompt", "ai.response", "ai.toolCall", "ai.telemetry",
-		"pydantic_ai.", "haystack.", "flue.",
+		"pydantic_ai.", "flue.",
 	} {
 		prefixes = append(prefixes, prefix{text: p})
 	}

@@ -120,6 +120,9 @@ func (b *builder) modelStep(s *Step, n *node) {
 	if len(n.call.Prompt) == 0 {
 		s.Reasons = appendNew(s.Reasons, ReasonNoInput)
 	}
+	if b.untold(n) {
+		s.Reasons = appendNew(s.Reasons, ReasonTruncated)
+	}
 	if _, calls := flatten(n.reply); isAgent(n.span) && len(calls) > 0 {
 		s.Reasons = appendNew(s.Reasons, ReasonMerged) // a loop: what its calls said is run together
 	}
@@ -141,6 +144,17 @@ func asksForTools(finish string) bool {
 		return true
 	}
 	return false
+}
+
+// untold says whether a call shows the very prompt of a call whose tools have
+// run since: what they returned was sent, and is not shown.
+func (b *builder) untold(n *node) bool {
+	if !n.retry || n.pred.span.Error != "" || len(n.pred.reply) == 0 {
+		return false
+	}
+	return slices.ContainsFunc(b.tools, func(t *node) bool {
+		return t.parent == n.pred && t.span != nil && t.span.Start < n.span.Start
+	})
 }
 
 func (b *builder) toolStep(s *Step, n *node) {

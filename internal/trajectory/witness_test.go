@@ -86,3 +86,15 @@ func TestToolWithoutName(t *testing.T) {
 	assert.Equal(t, "g", got.Steps[1].Tool.Name)
 	assert.Equal(t, "f", got.Steps[2].Tool.Name)
 }
+
+// A call with the prompt of one whose tool has run since was told more than it
+// shows; one that is sent again was not.
+func TestPromptWithoutResults(t *testing.T) {
+	asked := model(1, 0, 10, 20, prompt(user("hi")), says("", call("a", "f", `{}`)))
+	again := model(3, 0, 30, 40, prompt(user("hi")), says("done"))
+	got := Assemble([]*Span{asked, toolSpan(2, 0, 21, 22, ToolRun{Name: "f", CallID: "a"}), again}, Options{})
+	require.Len(t, got.Steps, 3)
+	assert.Equal(t, []Reason{ReasonTruncated}, got.Steps[2].Reasons)
+	got = Assemble([]*Span{asked, again}, Options{})
+	assert.Empty(t, got.Steps[1].Reasons)
+}

@@ -160,8 +160,6 @@ func (d *draft) haystackPart(name string, v token, p members) bool {
 			return false
 		}
 		d.addResult(origin.member("id"), origin.member("tool_name"), v)
-	case "reasoning":
-		d.addReasoning(d.text(v.member("reasoning_text")))
 	case "reasoning_text":
 		d.addReasoning(d.text(v))
 	default:

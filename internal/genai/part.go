@@ -62,6 +62,9 @@ func (d *draft) untyped(p members) bool {
 		case "toolResponse":
 			d.addResult(v.member("ref"), v.member("name"), v.member("output"))
 		case "reasoning":
+			if t := v.member("reasoning_text"); t.exists() { // Haystack's
+				v = t
+			}
 			d.addReasoning(d.text(v))
 		case "media":
 			d.parts = append(d.parts, media("media", v.member("contentType").asText(), v.member("url").asText()))

@@ -38,6 +38,8 @@ var update = flag.Bool("update", false, "rewrite what the scripts in testdata ex
 // (default: the arrival), `conv=` `rollout=` `key=` `tenant=` `user=` `svc=` `size=` `raw`
 // `err`, `link=` the root goes on from a span (`trace.span`, with a `!` it takes its message), `p=` prompt and `r=` reply as messages u:text, s:text, a:text, a:#id
 // (asks for the tool call id), t:id (its result), joined by `;`, and `tool=id`.
+// Of harnesses: `piece` of its session, `turn=`, `reports=` a tool call, `event` and
+// `response` are records (`.span` names no trace) and `tokens=` counts the output.
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	require.NoError(t, err)
@@ -238,7 +240,9 @@ func parseItem(t *testing.T, text string, now int64, names map[string]string) It
 	s := &trajectory.Span{Start: now, End: now + int64(time.Second), GenAI: true, Size: 100}
 	copy(s.TraceID[:], trace)
 	copy(s.SpanID[:], span)
-	names[trajectory.IDOf(s.TraceID.String())] = trace
+	if trace != "" {
+		names[trajectory.IDOf(s.TraceID.String())] = trace
+	}
 	it := Item{Span: s}
 	switch fields[1] {
 	case "agent":
@@ -279,6 +283,20 @@ func parseItem(t *testing.T, text string, now int64, names map[string]string) It
 			copy(s.Link.SpanID[:], ls)
 		case k == "user":
 			s.User = v
+		case f == "piece":
+			s.Piece = true
+		case k == "turn":
+			s.Turn = v
+		case k == "reports":
+			s.Reports = v
+		case f == "event":
+			s.Record, s.Size = trajectory.RecordEvent, 10
+		case f == "response":
+			s.Record, s.Size = trajectory.RecordResponse, 10
+		case k == "tokens":
+			n, err := strconv.ParseInt(v, 10, 64)
+			require.NoError(t, err)
+			s.Call.OutputTokens = &n
 		case k == "svc":
 			s.Service = v
 		case k == "key":

@@ -48,6 +48,7 @@ type trace struct {
 
 	rollout, conversation, tenant, key string
 
+	piece  bool             // says itself that it is a piece of its session
 	agent  bool             // has an agent or workflow span
 	root   bool             // has a root that is no call
 	state  bool             // has a root that is structure and shows a conversation
@@ -107,6 +108,7 @@ func (t *trace) learn(s *trajectory.Span) {
 		}
 		return
 	}
+	t.piece = t.piece || s.Piece
 	t.agent = t.agent || s.Role == trajectory.RoleAgentSpan
 	if s.Link != nil && (t.link == nil || s.Start < t.link.Start) && t.cause == nil && !t.waits {
 		t.link = s
@@ -192,9 +194,13 @@ func (t *trace) held() int64 {
 }
 
 // isFragment says whether the trace may be a part of a trajectory: its root is
-// a call itself, and nothing in it tells where the trajectory begins and ends.
+// a call itself, and nothing in it tells where the trajectory begins and ends;
+// or it says so.
 func (t *trace) isFragment() bool {
-	if t.state {
+	switch {
+	case t.piece && t.conversation != "":
+		return true
+	case t.state:
 		return t.conversation != "" && t.known.len() == 1
 	}
 	return t.call != nil && !t.agent && !t.root

@@ -155,8 +155,13 @@ func dump(s *trajectory.Span) string {
 	line("request", s.Request)
 	line("starts", s.Starts)
 	line("reports", s.Reports)
-	if s.Relay {
-		line("relay", s.Relay)
+	for _, flag := range []struct {
+		name string
+		set  bool
+	}{{"relay", s.Relay}, {"piece", s.Piece}} {
+		if flag.set {
+			line(flag.name, true)
+		}
 	}
 	if took := s.End - s.Start; s.Record != trajectory.RecordNone && took > 0 {
 		line("took", time.Duration(took))

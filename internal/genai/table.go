@@ -108,6 +108,7 @@ type dialect struct {
 // of the earlier dialect wins; within a dialect the earlier row wins.
 var dialects = []dialect{
 	claudeCode,
+	geminiCLI,
 	semconv,
 	openInference,
 	vercel,

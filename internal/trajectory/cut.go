@@ -119,7 +119,7 @@ func (c *cutter) continued(f *fragment) *part {
 		}
 		if f.depth > i+1 { // a user message came after that call's prompt
 			_, calls := flatten(best.span.Call.Reply)
-			if len(calls) == 0 || answeredBefore(f) {
+			if (len(calls) == 0 || answeredBefore(f)) && !f.sameTurn(best) {
 				return nil
 			}
 		}
@@ -127,6 +127,13 @@ func (c *cutter) continued(f *fragment) *part {
 		return best.part
 	}
 	return nil
+}
+
+// sameTurn says whether two calls work on one message of the user, by the
+// agent's own word: what else stands in the place of a user's message, the
+// harness put there.
+func (f *fragment) sameTurn(e *fragment) bool {
+	return f.span.Turn != "" && f.span.Turn == e.span.Turn
 }
 
 // answeredBefore says whether the turn before the new user message is an

@@ -225,7 +225,7 @@ func (f *finder) run(r *Span) int {
 		}
 		return -1
 	}
-	if i := f.host(r, RoleToolSpan); i >= 0 && f.j.spans[i].Tool != nil && *f.j.spans[i].Tool != (ToolRun{}) {
+	if i := f.host(r, RoleToolSpan); i >= 0 && f.j.spans[i].Tool != nil {
 		return i
 	}
 	for _, i := range f.around(f.runs[placeOf(r)], r.End) {

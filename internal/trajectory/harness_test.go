@@ -249,3 +249,18 @@ func TestRelays(t *testing.T) {
 		" 0  mcp__x__get()#c1 mcp__x__get()#c2", " 0 -> mcp__x__get()#c1", " 0 -> mcp__x__get()#c2 failed: timed out", " 0 -> other()#", " 0 ",
 	}, outline(sameAnyway(t, h.spans)))
 }
+
+// TestHarnessCutsShort: what a harness puts in the place of an answer that it
+// stopped is none.
+func TestHarnessCutsShort(t *testing.T) {
+	stopped := model(1, 0, 1, 2, prompt(user("q")))
+	next := model(2, 0, 3, 4, prompt(user("q"), says("[interrupted]"), user("You repeat yourself.")), says("Sorry."))
+	stopped.Turn, next.Turn = "t", "t"
+	got := Assemble([]*Span{stopped, next}, Options{})
+	assert.Empty(t, got.Steps[0].Model.Output)
+	assert.Contains(t, got.Steps[0].Reasons, ReasonNoOutput)
+
+	next.Turn = "t2"
+	got = Assemble([]*Span{stopped, next}, Options{})
+	assert.Len(t, got.Steps[0].Model.Output, 1, "the user went on: it was the answer")
+}

@@ -198,10 +198,23 @@ func (b *builder) repair() {
 			continue // the next prompt shows the reply of one of them
 		}
 		echo := echoOf(n.reply, n.next.turns[len(n.turns):])
-		if len(echo) > 0 {
+		if len(echo) > 0 && !n.cutShort(echo) {
 			n.reply, n.unsure = repaired(n.reply, echo), false
 		}
 	}
+}
+
+// cutShort says whether a harness stopped a call and went on with words of its
+// own: the call shows no trace of an answer, and the next one works on the same
+// message of the user though another user's message follows an echo that asks
+// for nothing.
+func (n *node) cutShort(echo []*Message) bool {
+	if answers(n.span) || n.span.Turn == "" || n.span.Turn != n.next.span.Turn {
+		return false
+	}
+	_, calls := flatten(echo)
+	rest := n.next.turns[len(n.turns)+len(echo):]
+	return len(calls) == 0 && len(rest) > 0 && rest[0].Role == RoleUser
 }
 
 // rivals says whether another call was sent the same prompt at the same time.

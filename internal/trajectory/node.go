@@ -75,7 +75,7 @@ func (b *builder) newTools(nodes []node) {
 	runs := b.results.runs[:0]
 	b.tools = make([]*node, 0, len(nodes))
 	for i, s := range b.tree.spans {
-		if !isTool(s) && !maybeTool(s) || s.batch() || b.innerTool(i) {
+		if !isTool(s) && !maybeTool(s) || b.innerTool(i) {
 			continue
 		}
 		runs = append(runs, ToolRun{})
@@ -121,12 +121,6 @@ func (n *node) witness(o *Span) {
 		s.Error = o.Error
 		n.span = &s
 	}
-}
-
-// batch says whether a tool span stands for several runs below it: it names no
-// tool.
-func (s *Span) batch() bool {
-	return s.Tool != nil && *s.Tool == ToolRun{} && len(s.Missing) == 0
 }
 
 // dropRelays removes tool runs that are shown a second time by how they were

@@ -121,6 +121,7 @@ type Harness struct {
 	Starts  string // of a tool run: the agent that it starts
 	Reports string // id of the tool call whose late outcome an agent span's input tells
 	Relay   bool   // of a tool run: how it is reached (an MCP span), shown beside the run itself
+	Piece   bool   // its trace is a piece of its session, whatever its root
 	Session bool   // of a record: it names no trace, TraceID stands for its session
 }
 

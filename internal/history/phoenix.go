@@ -1,6 +1,7 @@
 package history
 
 import (
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -30,9 +31,9 @@ func readPhoenixSpan(r *rows, row columns) error {
 func readPhoenixFrame(r *rows, row columns) error {
 	return phoenixSpan(r, row, row["context.trace_id"], row["context.span_id"], func(m pcommon.Map) {
 		f := flattener{m: m, whole: true}
-		for k, v := range row {
+		for _, k := range slices.Sorted(maps.Keys(row)) {
 			if name, ok := strings.CutPrefix(k, "attributes."); ok {
-				f.put(name, v)
+				f.put(name, row[k])
 			}
 		}
 		f.close()

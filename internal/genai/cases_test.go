@@ -238,8 +238,13 @@ func FuzzDecode(f *testing.F) {
 			if json.Unmarshal(a.Files[0].Data, &c) == nil {
 				for k, v := range c.Attributes {
 					f.Add(k, fmt.Sprint(v), "gen_ai.operation.name", "chat")
-					if kind, ok := c.Attributes["mastra.span.type"]; ok {
-						f.Add(k, fmt.Sprint(v), "mastra.span.type", fmt.Sprint(kind))
+					for _, kind := range []string{
+						"mastra.span.type", "langfuse.observation.type", "langsmith.span.kind", "mlflow.spanType", "lmnr.span.type",
+						"genkit:metadata:subtype", "gen_ai.span.kind",
+					} {
+						if word, ok := c.Attributes[kind]; ok {
+							f.Add(k, fmt.Sprint(v), kind, fmt.Sprint(word))
+						}
 					}
 				}
 			}

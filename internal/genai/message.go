@@ -62,7 +62,10 @@ func (d *Decoder) finish(dr *draft, o members, list bool) []*trajectory.Message 
 		if i := o.get("index").asText(); i != "" && i != "0" {
 			return nil // a choice that the agent did not go on with
 		}
-		return d.message(&scanner{s: o.get("message").raw})
+		if inner := parse(o.get("message").raw); inner.first("role", "content", "tool_calls").exists() {
+			return d.finish(dr, inner, false)
+		}
+		return nil
 	case item(dr, o, kind):
 		ms := dr.done()
 		if d.memo.items == nil {

@@ -210,14 +210,28 @@ func (d *Decoder) generated(o members) []*trajectory.Message {
 	return dr.done()
 }
 
-// about reads what a response says beside its answer.
+// about reads what a response says beside its answer: it, what LangChain keeps
+// beside its message, and the provider's response inside a framework's.
 func (d *Decoder) about(o members, c *trajectory.Call) {
 	if c == nil {
 		return
 	}
-	if g := o.get("generations"); g.exists() {
-		d.aboutGeneration(firstOf(token{raw: opened(g.raw)}), c)
+	if list := o.get("generations"); list.exists() {
+		g := firstOf(token{raw: opened(list.raw)})
+		m := g.get("message")
+		if inner := m.member("kwargs"); inner.isObject() {
+			m = inner
+		}
+		d.aboutOne(parse(m.member("response_metadata").raw), c)
+		d.aboutOne(parse(g.first("generation_info", "generationInfo").raw), c)
 	}
+	d.aboutOne(o, c)
+	if raw := o.get("raw"); raw.isObject() {
+		d.aboutOne(parse(raw.raw), c)
+	}
+}
+
+func (d *Decoder) aboutOne(o members, c *trajectory.Call) {
 	if id := o.get("id"); c.ResponseID == "" && id.isText() && !runID(id.view()) {
 		c.ResponseID = d.memo.texts.read(id)
 	}
@@ -233,22 +247,6 @@ func (d *Decoder) about(o members, c *trajectory.Call) {
 	}
 	if used := o.first("usage", "usage_metadata", "usageMetadata"); used.isObject() && d.r.numbers != nil {
 		d.usage(c, d.r.numbers, used.raw)
-	}
-	if raw := o.get("raw"); raw.isObject() { // the provider's response inside a framework's
-		d.about(parse(raw.raw), c)
-	}
-}
-
-// aboutGeneration reads what LangChain keeps of a response beside its message.
-func (d *Decoder) aboutGeneration(g members, c *trajectory.Call) {
-	m := g.get("message")
-	if inner := m.member("kwargs"); inner.isObject() {
-		m = inner
-	}
-	for _, v := range []token{m.member("response_metadata"), g.first("generation_info", "generationInfo")} {
-		if v.isObject() {
-			d.about(parse(v.raw), c)
-		}
 	}
 }
 

@@ -29,6 +29,7 @@ type instrumentation struct {
 	Docs      string    `yaml:"docs"`
 	Content   string    `yaml:"content"`
 	Like      string    `yaml:"like"`
+	Retries   string    `yaml:"retries"`
 	Never     []Thing   `yaml:"never"`
 	Streamed  []Thing   `yaml:"streamed"`
 	Some      []Thing   `yaml:"some"`

@@ -28,6 +28,7 @@ func TestTheBookIsSound(t *testing.T) {
 		assert.NotEmpty(t, in.Name, in.ID)
 		assert.NotEmpty(t, append(in.Scopes, in.Dialects...), "%s cannot be recognised", in.ID)
 		assert.Contains(t, []string{"", "logs"}, in.Content, in.ID)
+		assert.Contains(t, []string{"", "hidden", "shown"}, in.Retries, in.ID)
 		for _, thing := range slices.Concat(in.Never, in.Streamed, in.Some) {
 			assert.Contains(t, things, thing, in.ID)
 		}

@@ -46,7 +46,7 @@ func Captures(ctx context.Context, paths []string, progress func(*Exam)) (*Seen,
 		return nil, errors.New(strings.Join(lost, "\n"))
 	}
 	seen := e.Seen()
-	seen.Lost = append(lost, beside(files)...)
+	seen.Lost = slices.Concat(lost, beside(files))
 	return seen, nil
 }
 

@@ -175,14 +175,29 @@ func TestListenForAWhile(t *testing.T) {
 
 // TestEnough: an exam that is full says so, and tells what it has seen.
 func TestEnough(t *testing.T) {
-	e := NewExam()
-	e.full = true
-	e.cut = "enough"
+	e := newExam(60_000)
 	r := NewReader(e)
-	for req, err := range otlp.Files(captures + "/openai__openinference-chat.jsonl") {
+	enough := 0
+	for req, err := range otlp.Files(captures + "/openai-python__otel-genai-agent.jsonl") {
 		require.NoError(t, err)
-		require.ErrorIs(t, r.Take(req), ErrEnough)
-		break
+		if err := r.Take(req); err != nil {
+			require.ErrorIs(t, err, ErrEnough)
+			enough++
+		}
 	}
-	assert.Equal(t, []string{"enough"}, Diagnose(e.Seen()).Notes)
+	assert.Positive(t, enough)
+	f := Diagnose(e.Seen())
+	require.Len(t, f.Services, 1)
+	assert.Positive(t, f.Services[0].ModelCalls)
+	require.Len(t, f.Notes, 1)
+	assert.Contains(t, f.Notes[0], "are enough for advice")
+}
+
+// TestNamesAreVisible: a service cannot write to the terminal by its name.
+func TestNamesAreVisible(t *testing.T) {
+	s := NewService("shop\x1b[2J\a\u009b1m")
+	s.Runs = 1
+	var out bytes.Buffer
+	require.NoError(t, Diagnose(NewSeen([]*Service{s})).Write(&out, Style{}))
+	assert.Contains(t, out.String(), "shop\ufffd[2J\ufffd\ufffd1m: 1 run")
 }

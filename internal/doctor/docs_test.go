@@ -6,12 +6,16 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rogpeppe/go-internal/txtar"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
 const (
 	page      = "../../docs/doctor.md"
+	sample    = "testdata/cases/content-off.txtar"
+	exampleOn = "<!-- begin example: generated from internal/doctor/testdata/cases/content-off.txtar -->\n"
+	exampleTo = "<!-- end example -->\n"
 	beginning = "<!-- begin switches: generated from internal/doctor/advice.yaml by go test ./internal/doctor -update -->\n"
 	ending    = "<!-- end switches -->\n"
 )
@@ -20,16 +24,31 @@ const (
 func TestThePageHasEverySwitch(t *testing.T) {
 	data, err := os.ReadFile(page)
 	require.NoError(t, err)
-	head, rest, ok := strings.Cut(string(data), beginning)
-	require.True(t, ok)
-	_, tail, ok := strings.Cut(rest, ending)
-	require.True(t, ok)
-	want := head + beginning + switches(theBook()) + ending + tail
+	a, err := txtar.ParseFile(sample)
+	require.NoError(t, err)
+	example := ""
+	for _, f := range a.Files {
+		if f.Name == "want" {
+			example = "```text\n$ tracegrad doctor traces.jsonl\n" + string(f.Data) + "```\n"
+		}
+	}
+	want := between(t, string(data), exampleOn, exampleTo, example)
+	want = between(t, want, beginning, ending, switches(theBook()))
 	if *update {
 		require.NoError(t, os.WriteFile(page, []byte(want), 0o644))
 		return
 	}
 	assert.Equal(t, want, string(data), "docs/doctor.md is out of date: go test ./internal/doctor -update")
+}
+
+// between replaces what stands between two marks.
+func between(t *testing.T, text, begin, end, what string) string {
+	t.Helper()
+	head, rest, ok := strings.Cut(text, begin)
+	require.True(t, ok, begin)
+	_, tail, ok := strings.Cut(rest, end)
+	require.True(t, ok, end)
+	return head + begin + what + end + tail
 }
 
 func switches(b *book) string {

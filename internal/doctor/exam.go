@@ -60,11 +60,13 @@ type spanNote struct {
 type pair struct{ name, value string }
 
 // NewExam returns an exam that has seen nothing.
-func NewExam() *Exam {
+func NewExam() *Exam { return newExam(maxBytes) }
+
+func newExam(bytes int64) *Exam {
 	return &Exam{
 		buf: buffer.New(buffer.Config{
 			RootGrace: 1, Idle: 1, MaxAge: 1 << 62,
-			MaxTrajectoryBytes: maxBytes / 4, MaxBytes: maxBytes, MaxOpen: maxTraces,
+			MaxTrajectoryBytes: bytes / 4, MaxBytes: bytes, MaxOpen: maxTraces,
 		}),
 		byName:  map[Origin]int32{},
 		home:    map[spanKey]spanNote{},

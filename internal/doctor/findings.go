@@ -23,6 +23,8 @@ type Report struct {
 	Works  []Ability `json:"works"`
 	Advice []Advice  `json:"advice"` // most valuable first
 	Limits []string  `json:"limits"` // what no switch will bring
+
+	Retries string `json:"retries,omitempty"` // whether a call that was repeated after an error can be seen; "" = not known
 }
 
 // Speaker is an instrumentation that was recognised.
@@ -102,7 +104,22 @@ func (d *diagnosis) report() *Report {
 	if d.advice == nil {
 		d.advice = []Advice{}
 	}
-	return &Report{Service: d.s, Speaks: d.speakers(), Works: d.abilities(), Advice: d.advice, Limits: d.limits()}
+	return &Report{Service: d.s, Speaks: d.speakers(), Works: d.abilities(), Advice: d.advice, Limits: d.limits(), Retries: d.retries()}
+}
+
+// retries says what the instrumentation with most calls shows of them.
+func (d *diagnosis) retries() string {
+	in, _ := d.first()
+	if in == nil || d.s.ModelCalls == 0 {
+		return ""
+	}
+	switch in.Retries {
+	case "hidden":
+		return "are invisible: a call that the client repeats after an error is one span"
+	case "shown":
+		return "are spans of their own; failed ones are not learned from"
+	}
+	return ""
 }
 
 // speakers names every instrumentation once, those with most calls first.

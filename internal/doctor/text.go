@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -46,8 +47,18 @@ func (f *Findings) Write(w io.Writer, style Style) error {
 		t.line("")
 	}
 	t.rest(f)
-	_, err := io.WriteString(w, strings.TrimRight(t.b.String(), "\n")+"\n")
+	_, err := io.WriteString(w, visible(strings.TrimRight(t.b.String(), "\n"))+"\n")
 	return err
+}
+
+// visible replaces what a terminal would obey: names come from the telemetry.
+func visible(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
 }
 
 type teller struct {
@@ -79,6 +90,9 @@ func (t *teller) report(r *Report) {
 	t.item("none shows", strings.Join(none, ", "))
 	t.item("no switch for", strings.Join(r.Limits, "; "))
 	t.item("failures", failures(r.Service))
+	if t.style.All && r.Retries != "" {
+		t.item("retries", r.Retries)
+	}
 	t.line("")
 	for _, a := range r.Works {
 		t.item(a.What, fmt.Sprintf("%s: %s", a.State, a.Why))

@@ -232,9 +232,8 @@ func shownResults(n *node, calls []ToolCall) []*Message {
 	if len(calls) == 0 {
 		return nil
 	}
-	out := make([]*Message, len(calls))
 	if n.next == nil || len(n.turns) == 0 || n.next.call.Outline {
-		return out
+		return make([]*Message, len(calls))
 	}
 	rest := n.next.turns
 	if !n.next.held {
@@ -245,19 +244,33 @@ func shownResults(n *node, calls []ToolCall) []*Message {
 	for shown < len(rest) && rest[shown].Role == RoleTool {
 		shown++
 	}
-	rest = rest[:shown]
-	for i := range calls {
-		for _, m := range rest {
-			if m.ToolCallID != "" && m.ToolCallID == calls[i].ID && !slices.Contains(out, m) {
-				out[i] = m
-				break
+	return paired(calls, rest[:shown])
+}
+
+// paired finds the result of each tool call: by id, else by order where an id
+// is missing. Where the two know nothing but ids of different kinds (OpenAI's
+// Responses have one for the item and one for the call), as many results as
+// calls are in the same order.
+func paired(calls []ToolCall, results []*Message) []*Message {
+	out := make([]*Message, len(calls))
+	used := make([]bool, len(results))
+	pair := func(fits func(c *ToolCall, m *Message) bool) (any bool) {
+		for i := range calls {
+			for k, m := range results {
+				if out[i] == nil && !used[k] && fits(&calls[i], m) {
+					out[i], used[k], any = m, true, true
+				}
 			}
 		}
+		return any
 	}
-	for i := range calls {
-		for _, m := range rest {
-			if out[i] == nil && (m.ToolCallID == "" || calls[i].ID == "") && (m.Name == "" || sameName(m.Name, calls[i].Name)) && !slices.Contains(out, m) {
-				out[i] = m
+	sameTool := func(c *ToolCall, m *Message) bool { return m.Name == "" || sameName(m.Name, c.Name) }
+	known := pair(func(c *ToolCall, m *Message) bool { return m.ToolCallID != "" && m.ToolCallID == c.ID })
+	known = pair(func(c *ToolCall, m *Message) bool { return (m.ToolCallID == "" || c.ID == "") && sameTool(c, m) }) || known
+	if !known && len(results) == len(calls) {
+		for i := range calls {
+			if sameTool(&calls[i], results[i]) {
+				out[i] = results[i]
 			}
 		}
 	}

@@ -98,3 +98,32 @@ func TestPromptWithoutResults(t *testing.T) {
 	got = Assemble([]*Span{asked, again}, Options{})
 	assert.Empty(t, got.Steps[1].Reasons)
 }
+
+// Results answer calls by id, by order where an id is missing, and by order
+// where the ids are of two kinds.
+func TestPairedResults(t *testing.T) {
+	told := func(id, text string) *Message { return &Message{Role: RoleTool, ToolCallID: id, Text: text} }
+	same := told("", "same")
+	a, b := call("fc_1", "f", "{}"), call("fc_2", "f", "{}")
+	for _, c := range []struct {
+		calls   []ToolCall
+		results []*Message
+		want    []string
+	}{
+		{[]ToolCall{a, b}, []*Message{told("fc_2", "2"), told("fc_1", "1")}, []string{"1", "2"}},
+		{[]ToolCall{a, b}, []*Message{told("call_1", "1"), told("call_2", "2")}, []string{"1", "2"}},
+		{[]ToolCall{a, b}, []*Message{told("call_1", "1")}, []string{"", ""}},
+		{[]ToolCall{a, b}, []*Message{told("fc_1", "1"), told("call_2", "2")}, []string{"1", ""}},
+		{[]ToolCall{a, b}, []*Message{same, same}, []string{"same", "same"}},
+	} {
+		var got []string
+		for _, m := range paired(c.calls, c.results) {
+			if m == nil {
+				got = append(got, "")
+			} else {
+				got = append(got, m.Text)
+			}
+		}
+		assert.Equal(t, c.want, got)
+	}
+}

@@ -34,6 +34,12 @@ func (d *Decoder) call(s *trajectory.Span, n *numbers) {
 	if c.ResponseID == "" && strings.HasPrefix(r.text(fValueOut), "{") {
 		c.ResponseID = gjson.Get(r.text(fValueOut), "id").String()
 	}
+	if c.ResponseID == fakeID {
+		c.ResponseID = ""
+	}
+	if c.InputTokens != nil && *c.InputTokens == 0 && c.OutputTokens != nil && *c.OutputTokens == 0 {
+		c.InputTokens, c.OutputTokens = nil, nil // a stream that did not count: no call reads nothing
+	}
 }
 
 // prompt reads what the model was sent: semconv, else Vercel, else flattened
@@ -59,7 +65,7 @@ func (d *Decoder) prompt(s *trajectory.Span, c *trajectory.Call) {
 	if raw := r.first(fRequest, fIn); len(c.Prompt) == 0 && raw != "" {
 		c.Prompt, missing = d.request(raw, c)
 	}
-	if raw := strings.TrimSpace(r.text(fValueIn)); len(c.Prompt) == 0 && strings.HasPrefix(raw, "{") {
+	if raw := strings.TrimSpace(r.text(fValueIn)); len(c.Prompt) == 0 && structured(raw) {
 		if ms, cut := d.request(raw, c); len(ms) > 0 || cut != "" && missing == "" {
 			c.Prompt, missing = ms, cut
 		}
@@ -93,6 +99,12 @@ func (d *Decoder) asking(reply []*trajectory.Message, calls []trajectory.ToolCal
 	m := *reply[len(reply)-1]
 	m.ToolCalls = calls
 	return append(slices.Clone(reply[:len(reply)-1]), d.memo.shared(&m))
+}
+
+// structured says whether a value may be a request or a response: an object, or
+// a list of objects.
+func structured(raw string) bool {
+	return strings.HasPrefix(raw, "{") || strings.HasPrefix(raw, "[{") || strings.HasPrefix(raw, "[[{")
 }
 
 // instructions reads gen_ai.system_instructions as one system message.
@@ -153,7 +165,7 @@ func (d *Decoder) reply(s *trajectory.Span, c *trajectory.Call) {
 	if raw := r.first(fResponse, fOut); len(c.Reply) == 0 && missing == "" && raw != "" {
 		c.Reply, missing = d.response(raw, c)
 	}
-	if raw := r.text(fValueOut); len(c.Reply) == 0 && missing != trajectory.ReasonRedacted && strings.HasPrefix(raw, "{") {
+	if raw := r.text(fValueOut); len(c.Reply) == 0 && missing != trajectory.ReasonRedacted && structured(raw) {
 		if c.Reply, _ = d.response(raw, c); len(c.Reply) > 0 {
 			missing = ""
 		}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"sort"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -142,6 +143,9 @@ func dump(s *trajectory.Span) string {
 	line("dialect", s.Dialect)
 	line("service", s.Service)
 	line("agent", s.Agent)
+	if s.Graph > 0 {
+		line("graph", strconv.Itoa(int(s.Graph)))
+	}
 	line("conversation", s.Conversation)
 	line("user", s.User)
 	line("rollout", s.Rollout)

@@ -1,6 +1,7 @@
 package genai
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -34,6 +35,11 @@ type flatMessage struct {
 
 	indexed                 bool // gen_ai.prompt.N and gen_ai.completion.N
 	reasoning, finish, kind string
+
+	// AutoGen's: results of several tools in one message, as JSON objects, and
+	// what the model said beside its calls.
+	results []string
+	thought string
 }
 
 type flatContent struct {
@@ -113,7 +119,7 @@ func grow[T any](f *flat, list *[]T, i int) *T {
 func (f *flat) message(list *[]flatMessage, k string, v pcommon.Value) bool {
 	i, leaf := index(k)
 	leaf, ok := strings.CutPrefix(leaf, "message.")
-	if i < 0 || !ok {
+	if i < 0 || !ok && leaf != "thought" && !strings.HasPrefix(leaf, "function.") {
 		return false
 	}
 	m := grow(f, list, i)
@@ -130,7 +136,19 @@ func (f *flat) message(list *[]flatMessage, k string, v pcommon.Value) bool {
 		m.name = v.AsString()
 	case "tool_call_id":
 		m.callID = v.AsString()
+	case "thought":
+		m.thought = v.AsString()
 	default:
+		if r, ok := strings.CutPrefix(leaf, "function."); ok {
+			n, _ := index(r)
+			if n < 0 {
+				return false
+			}
+			if x := grow(f, &m.results, n); x != nil {
+				*x = v.AsString()
+			}
+			return true
+		}
 		if r, ok := strings.CutPrefix(leaf, "tool_calls."); ok {
 			return f.call(&m.calls, r, v)
 		}
@@ -181,6 +199,8 @@ func (f *flat) content(m *flatMessage, k string, v pcommon.Value) bool {
 		c.kind = v.AsString()
 	case "message_content.text":
 		c.text = v.AsString()
+	case "message.tool_call_id": // BeeAI
+		m.callID = v.AsString()
 	case "message_content.image.image.url", "message_content.audio.audio.url", "message_content.file.file.url":
 		c.raw = v.AsString()
 	default:
@@ -213,6 +233,14 @@ func (d *Decoder) build(f *flat, list []flatMessage, reply bool) (out []*traject
 		all = max(all, list[i].build(&m))
 		if all == broken || all == partial && d.r.dropped {
 			return nil, broken
+		}
+		if list[i].results != nil {
+			ms, ok := d.functionResults(list[i].results)
+			if !ok {
+				return nil, broken
+			}
+			out = append(out, ms...)
+			continue
 		}
 		if m.Role == trajectory.RoleTool {
 			m.Text = d.memo.results.add(m.ToolCallID, m.Text)
@@ -268,6 +296,7 @@ func (f *flatMessage) build(m *trajectory.Message) (all shown) {
 		f.complete(m)
 	}
 	m.Parts = partsJSON(parts)
+	f.think(m)
 	for i := range f.calls {
 		if !f.calls[i].set {
 			return broken
@@ -275,6 +304,31 @@ func (f *flatMessage) build(m *trajectory.Message) (all shown) {
 		m.ToolCalls = append(m.ToolCalls, f.calls[i].build())
 	}
 	return all
+}
+
+// think adds AutoGen's thought: the text beside calls, else the reasoning.
+func (f *flatMessage) think(m *trajectory.Message) {
+	switch {
+	case f.thought == "":
+	case len(f.calls) > 0 && m.Text == "":
+		m.Text = f.thought
+	case m.Reasoning == "":
+		m.Reasoning = f.thought
+	}
+}
+
+// functionResults are AutoGen's {name, content, call_id, is_error}, a message
+// each. It returns false where one is missing.
+func (d *Decoder) functionResults(list []string) ([]*trajectory.Message, bool) {
+	dr := d.draft()
+	for _, raw := range list {
+		o := parse(raw)
+		if o == nil {
+			return nil, false
+		}
+		dr.addResult(o.get("call_id"), o.get("name"), o.get("content"))
+	}
+	return slices.Clone(dr.results), true
 }
 
 func (c *flatCall) build() trajectory.ToolCall {

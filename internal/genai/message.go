@@ -83,8 +83,14 @@ func (d *Decoder) finish(dr *draft, o members, list bool) []*trajectory.Message 
 	dr.role(role)
 	dr.m.Name = d.memo.name(o.get("name").asText())
 	dr.m.ToolCallID = dr.text(o.first("tool_call_id", "tool_use_id"))
+	if dr.m.ToolCallID == "" && o.get("event.name").view() == "gen_ai.tool.message" {
+		dr.m.ToolCallID = dr.text(o.get("id"))
+	}
 	if !list {
 		d.content(dr, o.first("parts", "content"))
+	}
+	if dr.strange && dr.m.Role == trajectory.RoleTool {
+		dr.result(o.first("parts", "content")) // what the tool returned is no content of a message
 	}
 	dr.addText(dr.text(o.get("refusal")))
 	dr.addReasoning(dr.text(o.first("reasoning_content", "reasoning")))
@@ -96,7 +102,42 @@ func (d *Decoder) finish(dr *draft, o members, list bool) []*trajectory.Message 
 		}
 	}
 	openAICalls(dr, calls)
+	if blocks := o.get("blocks"); len(blocks.raw) > 2 {
+		d.llamaBlocks(dr, blocks)
+	}
+	if broken := o.get("invalid_tool_calls"); len(broken.raw) > 2 {
+		d.invalidCalls(dr, broken, o.get("additional_kwargs").member("tool_calls"))
+	}
 	return dr.done()
+}
+
+// llamaBlocks reads the blocks of a LlamaIndex message: text, and the calls that
+// are most often shown beside them, too.
+func (d *Decoder) llamaBlocks(dr *draft, blocks token) {
+	calls, text := len(dr.m.ToolCalls), len(dr.texts)
+	c := scanner{s: blocks.raw}
+	for more := c.enter('['); more; more = c.next(']') {
+		b := parse(c.value().raw)
+		switch {
+		case b.get("tool_name").exists() && calls == 0:
+			dr.addCall(b.first("tool_call_id", "tool_id"), b.get("tool_name"), dr.value(b.get("tool_kwargs")))
+		case b.get("text").isText() && text == 0:
+			dr.addText(dr.text(b.get("text")))
+		case b.get("block_type").view() == "thinking":
+			dr.addReasoning(dr.text(b.get("content")))
+		}
+	}
+}
+
+// invalidCalls adds the calls whose arguments LangChain could not parse: the
+// model asked for them all the same. LangChain keeps them apart; as they came
+// all calls are in the provider's own form, where that is shown.
+func (d *Decoder) invalidCalls(dr *draft, broken, all token) {
+	if strings.HasPrefix(all.raw, "[{") {
+		dr.m.ToolCalls = nil
+		broken = all
+	}
+	openAICalls(dr, broken)
 }
 
 // content reads a message's content: text, a list of parts, or one part.
@@ -106,9 +147,13 @@ func (d *Decoder) content(dr *draft, v token) {
 		c := scanner{s: v.raw}
 		d.list(&c, dr)
 	case v.isObject():
-		if p := parse(v.raw); strings.HasPrefix(p.get("parts").raw, "[") { // Gemini's content
+		p := parse(v.raw)
+		if strings.HasPrefix(p.get("parts").raw, "[") { // Gemini's content
 			d.content(dr, p.get("parts"))
-		} else if !dr.part(p, v.raw) {
+			return
+		}
+		dr.strange = p.get("type").view() == "" // Gemini's one part, or what a tool returned
+		if !dr.part(p, v.raw) {
 			dr.addText(dr.value(v))
 		}
 	default:
@@ -125,14 +170,18 @@ func (d *Decoder) list(c *scanner, dr *draft) {
 			from = c.i
 			p := c.object(d.r.inner[:0])
 			d.r.inner = p
+			dr.strange = dr.strange || len(p) != 1 && p.get("type").view() == ""
 			if raw := c.s[from:c.i]; !c.bad && !dr.part(p, raw) {
+				dr.strange = true
 				dr.parts = append(dr.parts, other(p.get("type").asText(), raw))
 			}
 		case '"':
 			if v := c.value(); !c.bad {
+				dr.strange = true // in a prompt a text, in a result a value
 				dr.addText(dr.text(v))
 			}
 		default:
+			dr.strange = true
 			if v := c.value(); !c.bad {
 				dr.parts = append(dr.parts, other("", v.raw))
 			}

@@ -33,6 +33,7 @@ var openInference = dialect{
 		{"tool_call.id", fToolCallID},
 		{"tool.parameters", fToolParameters},
 		{"agent.name", fAgent},
+		{"graph.node.name", fNodeName},
 		{"metadata", fMetadata},
 	},
 }
@@ -58,7 +59,7 @@ func judges(kind string) bool {
 }
 
 // metadata reads what frameworks put into the JSON of the metadata attribute:
-// session ids, and the agent that a LangGraph node belongs to.
+// session ids, and where in LangGraph's graphs a span runs.
 func (r *reader) metadata(s *trajectory.Span) {
 	raw := r.text(fMetadata)
 	if !strings.HasPrefix(raw, "{") {
@@ -71,9 +72,20 @@ func (r *reader) metadata(s *trajectory.Span) {
 	if s.User == "" {
 		s.User = o.get("user_id").asText()
 	}
-	if s.Agent != "" || !o.get("ls_integration").exists() {
+	if !o.get("ls_integration").exists() {
 		return
 	}
-	langGraph(s, o.get("lc_agent_name").asText(), o.get("langgraph_checkpoint_ns").asText())
-	graph(s)
+	ns := o.get("langgraph_checkpoint_ns").asText()
+	if s.Graph = 1; ns != "" {
+		s.Graph = uint8(min(2+strings.Count(ns, "|"), 255)) //nolint:gosec // at most 255
+	}
+	if s.Agent == "" {
+		s.Agent = o.get("lc_agent_name").asText()
+	}
+	if s.ParentID == (trajectory.SpanID{}) && s.Graph == 1 && s.Role == trajectory.RoleOther {
+		s.Role = trajectory.RoleAgentSpan // the graph itself
+		if s.Agent == "" && s.Name != "LangGraph" {
+			s.Agent = s.Name
+		}
+	}
 }

@@ -4,6 +4,9 @@ package genai
 // It returns false for a part of a type that is not known.
 func (d *draft) part(p members, raw string) bool {
 	kind := p.get("type").view()
+	if kind == "" {
+		kind = p.get("kind").view() // Pydantic AI's events
+	}
 	switch kind {
 	case "text", "input_text", "output_text", "refusal", "summary_text":
 		d.addText(d.firstText(p, "text", "content", "refusal"))
@@ -95,6 +98,10 @@ func (d *draft) media(kind string, p members) bool {
 		d.parts = append(d.parts, media(p.get("modality").view(), p.get("mime_type").view(), p.get("content").asText()))
 	case "uri":
 		d.parts = append(d.parts, media(p.get("modality").view(), p.get("mime_type").view(), p.get("uri").view()))
+	case "binary":
+		d.parts = append(d.parts, media(kind, p.get("media_type").asText(), p.first("content", "binary_content").asText()))
+	case "image-url", "audio-url", "video-url", "document-url":
+		d.parts = append(d.parts, media(kind, "", p.get("url").asText()))
 	case "image_url", "input_image":
 		v := p.get("image_url")
 		if v.isObject() {

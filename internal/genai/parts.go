@@ -67,6 +67,9 @@ type draft struct {
 	parts   []part
 	results []*trajectory.Message
 	bedrock bool // tools return Bedrock's blocks
+
+	// strange says that the content is not made of parts that are known.
+	strange bool
 }
 
 // draft begins the next message; there is one at a time.
@@ -177,6 +180,12 @@ func (d *draft) addResult(id, name, result token) {
 		text = d.memo.results.add(call, d.contents(result))
 	}
 	d.add(call, name, text)
+}
+
+// result makes the message one that says what a tool returned.
+func (d *draft) result(v token) {
+	d.texts, d.parts, d.results, d.m.Reasoning, d.m.ToolCalls = d.texts[:0], nil, nil, "", nil
+	d.addText(d.value(v))
 }
 
 // contents is what a tool returned: a value, or content as messages have it,

@@ -49,7 +49,7 @@ func (d *Decoder) several(v token, role string) ([]*trajectory.Message, trajecto
 		ms, missing := d.history(opened(v.raw))
 		return d.spokenBy(ms, role), missing
 	case v.isObject():
-		ms := d.message(&scanner{s: v.raw})
+		ms := speaking(d.message(&scanner{s: v.raw}))
 		return d.spokenBy(ms, role), ""
 	case v.isText():
 		if s := v.view(); s != "" {
@@ -125,8 +125,13 @@ func (d *Decoder) response(raw string, c *trajectory.Call) ([]*trajectory.Messag
 	case raw == "" || raw == "null":
 		return nil, ""
 	case raw[0] == '[':
+		if o := firstOf(token{raw: raw}); o.get("object").view() == "response" { // the Agents SDK's list of one
+			d.about(o, c)
+			ms, missing := d.answer(o, raw)
+			return speaking(d.spokenBy(ms, trajectory.RoleAssistant)), missing
+		}
 		ms, missing := d.said(opened(raw))
-		return speaking(ms), missing
+		return speaking(d.spokenBy(ms, trajectory.RoleAssistant)), missing
 	case raw[0] != '{':
 		if redacted(raw) {
 			return nil, trajectory.ReasonRedacted
@@ -210,6 +215,10 @@ func (d *Decoder) generated(o members) []*trajectory.Message {
 	return dr.done()
 }
 
+// fakeID is what the OpenAI Agents SDK writes where it makes a response out of
+// something else.
+const fakeID = "__fake_id__"
+
 // about reads what a response says beside its answer: it, what LangChain keeps
 // beside its message, and the provider's response inside a framework's.
 func (d *Decoder) about(o members, c *trajectory.Call) {
@@ -233,6 +242,9 @@ func (d *Decoder) about(o members, c *trajectory.Call) {
 
 func (d *Decoder) aboutOne(o members, c *trajectory.Call) {
 	if id := o.get("id"); c.ResponseID == "" && id.isText() && !runID(id.view()) {
+		if id.view() == fakeID {
+			id = firstOf(o.get("output")).get("provider_data").member("response_id")
+		}
 		c.ResponseID = d.memo.texts.read(id)
 	}
 	if model := o.first("model", "model_name"); c.ResponseModel == "" && model.isText() {

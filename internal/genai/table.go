@@ -62,6 +62,7 @@ const (
 	fToolParameters              // OpenInference tool.parameters: arguments, or the schema
 	fToolResult                  //
 	fAgent                       //
+	fNodeName                    // of an agent that is a node of a graph
 	fConversation                //
 	fUser                        //
 	fRequestType                 // legacy: chat, completion, embedding
@@ -112,9 +113,12 @@ var dialects = []dialect{
 	semconv,
 	openInference,
 	vercel,
+	pydanticAI,
 	anthropic,
 	smolagents,
 	dspy,
+	autogenChat,
+	beeAI,
 	langfuse,
 	langSmith,
 	mlflow,
@@ -251,7 +255,7 @@ func init() {
 	}
 	for _, p := range []string{
 		"gen_ai.", "openinference.", "llm.", "tracegrad.", "ai.operationId", "ai.prompt", "ai.response", "ai.toolCall", "ai.telemetry",
-		"pydantic_ai.", "flue.",
+		"flue.",
 	} {
 		prefixes = append(prefixes, prefix{text: p})
 	}
@@ -443,6 +447,9 @@ func (r *reader) agent(role trajectory.Role, span string) string {
 		return name
 	}
 	if strings.EqualFold(r.text(fOIKind), "AGENT") {
+		if a := r.text(fNodeName); a != "" {
+			return a
+		}
 		return strings.TrimSuffix(span, ".run")
 	}
 	return ""

@@ -117,6 +117,7 @@ const (
 	bitGateway
 	bitRecord
 	bitOrder
+	bitGraph
 	bitRecords
 	bitUnordered
 	bitOutline
@@ -174,6 +175,10 @@ func (w *writer) span(s *trajectory.Span) {
 	if s.Record != 0 {
 		m |= bitRecord
 		w.b = append(w.b, byte(s.Record))
+	}
+	if s.Graph != 0 {
+		m |= bitGraph
+		w.b = append(w.b, s.Graph)
 	}
 	if s.Order != 0 {
 		m |= bitOrder

@@ -133,6 +133,10 @@ func (r *reader) span(s *trajectory.Span) {
 		s.Record = trajectory.Record(r.b[r.i])
 		r.i++
 	}
+	if m&bitGraph != 0 {
+		s.Graph = r.b[r.i]
+		r.i++
+	}
 	if m&bitOrder != 0 {
 		s.Order = int(r.int())
 	}

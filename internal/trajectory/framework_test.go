@@ -71,3 +71,32 @@ func TestWrapperWithoutPrompt(t *testing.T) {
 	require.Len(t, tr.Steps, 1)
 	assert.Equal(t, "r1", tr.Steps[0].Model.ResponseID)
 }
+
+// LangGraph shows graphs and their nodes as one kind of span: a graph is what
+// has nodes below it that are one graph deeper. A graph inside a node is the
+// agent, not the node, and not the graph around it.
+func TestGraphsAreAgents(t *testing.T) {
+	hi := user("Refund it.")
+	ask := says("", call("c1", "refunds", "{}"))
+	chain := func(id, parent byte, name string, graph uint8) *Span {
+		s := span(id, parent, RoleOther, int64(id), 100)
+		s.GenAI, s.Name, s.Graph = true, name, graph
+		return s
+	}
+	deep := func(s *Span, graph uint8) *Span { s.Graph = graph; return s }
+	tr := Assemble([]*Span{
+		chain(1, 0, "app", 0),
+		chain(2, 1, "LangGraph", 1), // no name
+		chain(3, 2, "support", 2),   // its node
+		chain(4, 3, "triage", 2),    // a graph in the node
+		chain(5, 4, "model", 3),
+		deep(model(6, 5, 6, 7, prompt(hi), ask), 3),
+		chain(8, 4, "tools", 3),
+		deep(toolSpan(9, 8, 9, 40, ToolRun{Name: "refunds", Arguments: "{}"}), 3),
+		chain(10, 9, "refund_specialist", 3), // a graph in a tool
+		chain(11, 10, "model", 4),
+		deep(model(12, 11, 12, 13, prompt(user("Look.")), says("Done.")), 4),
+	}, Options{})
+	require.Equal(t, []string{"m0", "refunds", "m1"}, kinds(tr))
+	assert.Equal(t, []string{"triage", "triage", "refund_specialist"}, []string{tr.Steps[0].AgentName, tr.Steps[1].AgentName, tr.Steps[2].AgentName})
+}

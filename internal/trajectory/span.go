@@ -75,6 +75,7 @@ type Span struct {
 	Record       Record // a log record: what it says belongs to the span ParentID, see Join
 	Order        int    // of a record among those of its span, from 1; 0 = unknown
 	Records      uint64 // sum of hashes of the records that were joined
+	Graph        uint8  // graphs that it runs in, itself included where it is one; 0 = not a part of any
 	Judge        bool   // judges the agent; so do the calls below it
 	Gateway      bool   // emitted by our gateway
 	Injected     string // JSON array: what the gateway added to the prompt

@@ -50,8 +50,32 @@ func newTree(in []*Span, r *scratch) tree {
 		}
 	}
 	t.cutCycles()
+	t.graphs()
 	return t
 }
+
+// graphs makes agents of the graphs that run inside others: the nodes below
+// such a span are in one graph more than the span is. Frameworks show graphs,
+// nodes and what runs in a node as the same kind of span.
+func (t *tree) graphs() {
+	for i, s := range t.spans {
+		p := t.parent[i]
+		if p < 0 || s.Graph == 0 {
+			continue
+		}
+		if g := t.spans[p]; g.Graph > 0 && g.Graph < s.Graph && g.Role == RoleOther {
+			agent := *g
+			agent.Role = RoleAgentSpan
+			if agent.Agent == "" && g.Name != anyGraph {
+				agent.Agent = g.Name
+			}
+			t.spans[p] = &agent
+		}
+	}
+}
+
+// anyGraph is what LangGraph calls a graph that has no name.
+const anyGraph = "LangGraph"
 
 // spanIndex finds spans by id. It is nil for a few, which are searched.
 type spanIndex map[spanKey]int

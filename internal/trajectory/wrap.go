@@ -59,7 +59,13 @@ func (t *tree) witnessed(o *Call, inner []int) (match int, rolled bool) {
 func sameReply(a, b []*Message) bool {
 	text, calls := flatten(a)
 	other, others := flatten(b)
-	return text == other && slices.EqualFunc(calls, others, sameAsked) && (text != "" || len(calls) > 0)
+	if !slices.EqualFunc(calls, others, sameAsked) {
+		return false
+	}
+	if text != other { // one of them may have lost the text beside the calls
+		return (text == "" || other == "") && slices.ContainsFunc(calls, hasID) && slices.ContainsFunc(others, hasID)
+	}
+	return text != "" || len(calls) > 0
 }
 
 // sameAsked says whether two witnesses may show one tool call: what both show

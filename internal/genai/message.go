@@ -89,7 +89,7 @@ func (d *Decoder) finish(dr *draft, o members, list bool) []*trajectory.Message 
 	if !list {
 		d.content(dr, o.first("parts", "content"))
 	}
-	if dr.strange && dr.m.Role == trajectory.RoleTool {
+	if dr.strange && dr.m.Role == trajectory.RoleTool && len(dr.results) == 0 {
 		dr.result(o.first("parts", "content")) // what the tool returned is no content of a message
 	}
 	dr.addText(dr.text(o.get("refusal")))

@@ -7,8 +7,10 @@ type Normalization string
 
 // The normalizations.
 const (
-	Std  Normalization = "std"  // GRPO: the standard deviation of the group
-	None Normalization = "none" // Dr.GRPO: nothing
+	Std         Normalization = "std"           // GRPO: the standard deviation of the group
+	None        Normalization = "none"          // Dr.GRPO: nothing
+	LeaveOneOut Normalization = "leave_one_out" // RLOO: (n-1)/n, so that the baseline is the mean of the others
+	BatchStd    Normalization = "batch_std"     // REINFORCE++ with a group baseline: the standard deviation of all centred returns of the batch
 )
 
 // DefaultEpsilon is added to the standard deviation when Options.Epsilon is 0.
@@ -17,7 +19,14 @@ const DefaultEpsilon = 1e-6
 // Options choose the formula. The zero value is GRPO.
 type Options struct {
 	Normalize Normalization // "" = Std
-	Epsilon   float64       // 0 = DefaultEpsilon; used by Std only
+	Epsilon   float64       // 0 = DefaultEpsilon; used by Std and BatchStd only
+}
+
+func (o Options) epsilon() float64 {
+	if o.Epsilon == 0 {
+		return DefaultEpsilon
+	}
+	return o.Epsilon
 }
 
 // Signal says whether a group's returns can teach anything.
@@ -41,11 +50,11 @@ func SignalOf(returns []float64) Signal {
 	if len(returns) < 2 {
 		return Single
 	}
+	if !finite(returns) {
+		return NotFinite
+	}
 	low, high := returns[0], returns[0]
 	for _, r := range returns {
-		if math.IsNaN(r) || math.IsInf(r, 0) {
-			return NotFinite
-		}
 		low, high = min(low, r), max(high, r)
 	}
 	// Halved, because the difference of two finite numbers can overflow.
@@ -60,31 +69,40 @@ func SignalOf(returns []float64) Signal {
 //
 // The advantages of a group sum to 0 up to rounding. Adding a constant to all
 // returns changes nothing; multiplying them by c > 0 multiplies the advantages
-// by c under None and changes nothing beyond ε under Std. The input is not
-// modified.
+// by c under None and LeaveOneOut and changes nothing beyond ε under Std.
+// BatchStd is a matter of the batch ([Batch]); for one group it is None. The
+// input is not modified.
 func Advantages(returns []float64, opt Options) ([]float64, bool) {
 	if SignalOf(returns) != Informative {
 		return nil, false
 	}
-	centre := mean(returns)
-	out := make([]float64, len(returns))
-	var squares float64
-	for i, r := range returns {
-		out[i] = r - centre
-		squares += out[i] * out[i]
-	}
-	if opt.Normalize == None {
-		return out, true
-	}
-	epsilon := opt.Epsilon
-	if epsilon == 0 {
-		epsilon = DefaultEpsilon
-	}
-	scale := math.Sqrt(squares/float64(len(returns)-1)) + epsilon
-	for i := range out {
-		out[i] /= scale
+	out, squares := centred(returns)
+	n := float64(len(returns))
+	switch opt.Normalize {
+	case None, BatchStd:
+	case LeaveOneOut:
+		scale(out, n/(n-1))
+	default:
+		scale(out, 1/(math.Sqrt(squares/(n-1))+opt.epsilon()))
 	}
 	return out, true
+}
+
+// centred are the values less their mean, and the sum of their squares.
+func centred(values []float64) (out []float64, squares float64) {
+	centre := mean(values)
+	out = make([]float64, len(values))
+	for i, v := range values {
+		out[i] = v - centre
+		squares += out[i] * out[i]
+	}
+	return out, squares
+}
+
+func scale(values []float64, by float64) {
+	for i := range values {
+		values[i] *= by
+	}
 }
 
 // mean runs twice over the values: the second pass takes out what rounding
@@ -100,4 +118,13 @@ func mean(values []float64) float64 {
 		rest += (v - m) / n
 	}
 	return m + rest
+}
+
+func finite(values []float64) bool {
+	for _, v := range values {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return false
+		}
+	}
+	return true
 }

@@ -39,6 +39,7 @@ var rooms = []room{
 	{folder: "internal/localcollector"},
 	{folder: "internal/cmd", imports: []string{"internal/otlp", "internal/localcollector"}},
 	{folder: "internal/cmd/bench", imports: append([]string{"internal/otlp", "internal/localcollector"}, nouns...), pdata: true}, // makes its own load
+	{folder: "internal/cmd/frameworks", imports: []string{"internal/doctor"}},
 	{folder: "internal/repotest"},
 	{folder: "rewards", imports: []string{"internal/trajectory"}},
 	{folder: "receiver", imports: append([]string{"internal/bundle"}, nouns...), pdata: true},

@@ -178,7 +178,7 @@ func unquoted(raw string) string {
 // instrumentation was told not to show.
 func redacted(s string) bool {
 	if len(s) >= 32 {
-		return false
+		return len(s) < maxPlaceholder && strings.Contains(s, "fully masked due to failed mask function") // Langfuse
 	}
 	switch strings.Trim(s, `"[]<>{}_* `) {
 	case "REDACTED", "redacted", "Redacted", "elided", "not serializable", "N/A":
@@ -187,10 +187,13 @@ func redacted(s string) bool {
 	return s == "{}"
 }
 
+// maxPlaceholder bounds what stands for redacted text.
+const maxPlaceholder = 48
+
 // hidden says whether any message stands for redacted text.
 func hidden(ms []*trajectory.Message) bool {
 	for _, m := range ms {
-		if m.Text != "" && len(m.Text) < 32 && m.Text != "{}" && m.Role != trajectory.RoleTool && redacted(m.Text) && m.Text != "N/A" {
+		if m.Text != "" && len(m.Text) < maxPlaceholder && m.Text != "{}" && m.Role != trajectory.RoleTool && redacted(m.Text) && m.Text != "N/A" {
 			return true
 		}
 	}

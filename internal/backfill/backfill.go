@@ -30,8 +30,8 @@ import (
 // DefaultWriter is who writes imported trajectories, in a dataset's terms.
 const DefaultWriter = "import"
 
-// DefaultMemory is the bytes an import holds of telemetry, roughly.
-const DefaultMemory = 1 << 30
+// DefaultMemory is the bytes that an import takes, roughly.
+const DefaultMemory = 2 << 30
 
 // Options say what to import, and where to. Dataset and Files are required.
 type Options struct {
@@ -43,7 +43,7 @@ type Options struct {
 	Read    genai.Options   // which attributes name tasks and tenants, or are kept
 	Key     []string        // attributes that join spans to trajectories; none = what the spans themselves tell
 
-	Memory int64 // bytes; 0 = DefaultMemory
+	Memory int64 // bytes, roughly; 0 = DefaultMemory. A quarter sorts or holds what waits, the rest is what it takes to do that
 	DryRun bool  // count, write nothing
 	Again  bool  // write what is in the dataset already, too
 

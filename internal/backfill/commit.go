@@ -20,7 +20,7 @@ import (
 
 const (
 	// A batch is committed when it holds so many trajectories, or so much text
-	// or an eighth of the memory.
+	// or a sixteenth of the memory.
 	batchTrajectories = 20_000
 	batchBytes        = 64 << 20
 
@@ -141,7 +141,7 @@ func (c *committer) add(ctx context.Context, t *trajectory.Trajectory) error {
 	}
 	c.batch = append(c.batch, t)
 	c.bytes += sizeOf(t)
-	if len(c.batch) < batchTrajectories && c.bytes < min(batchBytes, int(c.opt.Memory/8)) {
+	if len(c.batch) < batchTrajectories && c.bytes < min(batchBytes, int(c.opt.Memory/16)) {
 		return nil
 	}
 	return c.commit(ctx)

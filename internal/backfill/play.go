@@ -54,8 +54,8 @@ func (im *importer) play(ctx context.Context) error {
 		importer: im, out: out, decoders: genai.NewDecoders(im.opt.Read),
 		buf: buffer.New(buffer.Config{
 			RootGrace: rootGrace, Idle: idle, MaxAge: maxAge, LateWindow: lateWindow,
-			MaxTrajectoryBytes: min(maxTrajectory, im.opt.Memory/4), MaxBytes: im.opt.Memory / 2, MaxOpen: maxOpen,
-			ByKey: len(im.opt.Key) > 0,
+			MaxTrajectoryBytes: min(maxTrajectory, im.opt.Memory/8), MaxBytes: im.opt.Memory / 4, MaxOpen: maxOpen,
+			ByKey: len(im.opt.Key) > 0, Yields: true,
 		}),
 	}
 	err = im.sorter.each(func(x piece) error {

@@ -45,6 +45,12 @@ func (im *importer) read(ctx context.Context) error {
 		}
 		done += in.Size
 	}
+	if len(im.state.Runs) > 0 && len(im.sorter.chunk) > 0 {
+		// The memory is for the trajectories now, and nothing is read again.
+		if err := r.spill(len(im.inputs), 0); err != nil {
+			return err
+		}
+	}
 	im.marks = r.marks
 	im.report.span(r.cutter.first, r.cutter.most)
 	return nil

@@ -41,7 +41,8 @@ type Config struct {
 	MaxBytes           int64 // in all, closed units in their late window included
 	MaxOpen            int   // open units
 
-	ByKey bool // Item.Key joins traces, nothing else does
+	ByKey  bool // Item.Key joins traces, nothing else does
+	Yields bool // revisions never outrank those of a Buffer that saw the same spans as they came
 }
 
 // Item is one decoded span on its way into a Buffer.

@@ -192,10 +192,10 @@ func (b *Buffer) retire(u *unit, parts []part, claimed map[*emitted]bool, reason
 // revise returns the next revision: the time in µs, forced to rise, also for
 // another trajectory that takes the name of the same trace. Where no root was
 // seen it is the time in ms: what is left of a run that was handed out before a
-// restart must not outrank it.
+// restart must not outrank it. So it is with Config.Yields.
 func (b *Buffer) revise(e *emitted, rooted bool) int64 {
 	at := b.now / 1000
-	if !rooted {
+	if !rooted || b.cfg.Yields {
 		at /= 1000
 	}
 	named := b.traces[e.named]

@@ -313,6 +313,9 @@ func TestTwoWritersOfOneTrajectory(t *testing.T) {
 	rest.Writer, rest.Revision = "other", rest.Revision+1
 	again.Revision++
 	nameless.Writer = ""
+	both := attempt(2, "a") // out of files that the collector wrote
+	both.Source, both.Writer = trajectory.SourceImport, "import"
+	writeAs("import", both)
 	writeAs("test", one, whole, nameless)
 	writeAs("other", rest)
 	writeAs("test", again)

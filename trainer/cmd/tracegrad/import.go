@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -60,7 +61,7 @@ read is reported and skipped.`,
 	flags.StringSliceVar(&f.attribute, "attribute", nil, "keep these span and resource `attributes` on trajectories and steps")
 	flags.StringSliceVar(&f.key, "key-attribute", nil, "spans with the same values of these `attributes` are one trajectory; without, the spans themselves tell")
 	flags.StringVar(&f.writer, "writer", backfill.DefaultWriter, "`name` of the writer in the dataset")
-	flags.IntVar(&f.memory, "memory", backfill.DefaultMemory>>20, "hold about this many `MiB` of telemetry; the rest is sorted on disk, beside the dataset")
+	flags.IntVar(&f.memory, "memory", backfill.DefaultMemory>>20, "take about this many `MiB`; what does not fit is sorted on disk, beside the dataset")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "count what would be imported, per dialect; write nothing")
 	flags.BoolVar(&f.again, "again", false, "write what is in the dataset already, too: with other rewards, or after an upgrade")
 	flags.BoolVar(&f.asJSON, "json", false, "print the report as JSON")
@@ -68,8 +69,8 @@ read is reported and skipped.`,
 }
 
 func (f *importFlags) run(cmd *cobra.Command, args []string) error {
-	if f.memory < 16 {
-		return usageError{errors.New("--memory must be at least 16")}
+	if f.memory < 64 {
+		return usageError{errors.New("--memory must be at least 64")}
 	}
 	files, err := filesIn(args)
 	if err != nil {
@@ -87,6 +88,7 @@ func (f *importFlags) run(cmd *cobra.Command, args []string) error {
 			return err
 		}
 	}
+	debug.SetMemoryLimit(opt.Memory) // collect garbage in time
 	report, err := backfill.Run(cmd.Context(), opt)
 	show.close()
 	if errors.Is(err, context.Canceled) {

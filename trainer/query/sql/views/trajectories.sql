@@ -9,9 +9,11 @@ SEMI JOIN live USING (trajectory_id, revision, batch)
 {{- else}}
 WITH found AS (
 {{- if .Writers}}
-  -- Its spans went to several collectors: no row of it is whole.
+  -- Its spans went to several collectors: no row of it is whole. Who imports
+  -- files sees again what others saw.
   SELECT trajectory_id, 'split_across_collectors' AS reason
   FROM files.trajectories
+  WHERE source IS DISTINCT FROM 'import'
   GROUP BY trajectory_id
   HAVING min(writer) < max(writer)
 {{- end}}

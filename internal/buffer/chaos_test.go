@@ -131,6 +131,7 @@ func randomItem(r *rand.Rand, now int64) Item {
 	switch s.Role {
 	case trajectory.RoleModelSpan:
 		s.Call = &trajectory.Call{}
+		s.Call.ResponseID, s.Previous = id(), id()
 		for range r.IntN(6) {
 			m := &trajectory.Message{Role: []string{"user", "assistant", "tool", "system"}[r.IntN(4)], Text: id()}
 			if m.Role == "assistant" {

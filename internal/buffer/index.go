@@ -27,6 +27,8 @@ const (
 	askedTool
 	ranTool
 	toldTool
+	gaveResponse
+	goesOnFrom
 )
 
 var seed = maphash.MakeSeed() // keys never leave the process
@@ -90,10 +92,11 @@ func (b *Buffer) callKeys(t *trace) []uint64 {
 			}
 		}
 	}
-	if call.Unordered {
-		for _, id := range t.told() {
-			keys = append(keys, b.key(t, toldTool, 0, id))
-		}
+	for _, id := range t.told() {
+		keys = append(keys, b.key(t, toldTool, 0, id))
+	}
+	if id := t.call.Previous; id != "" {
+		keys = append(keys, b.key(t, goesOnFrom, 0, text(id)))
 	}
 	if !t.continuable() {
 		return keys
@@ -103,6 +106,9 @@ func (b *Buffer) callKeys(t *trace) []uint64 {
 	}
 	for id := range t.asksFor {
 		keys = append(keys, b.key(t, askedTool, 0, id))
+	}
+	if call.ResponseID != "" {
+		keys = append(keys, b.key(t, gaveResponse, 0, text(call.ResponseID)))
 	}
 	return keys
 }
@@ -125,15 +131,23 @@ func (t *trace) asksFor(yield func(uint64) bool) {
 	}
 }
 
-// told are the hashes of the ids of the tool calls that a prompt shows.
+// told are the hashes of the ids of tool calls by which a prompt is tied to the
+// call before it where what it begins with is not known: its messages are in no
+// known order, or the server holds the beginning and it begins with a result.
 func (t *trace) told() []uint64 {
 	var ids []uint64
-	for _, m := range t.turns {
-		for i := range m.ToolCalls {
-			if id := m.ToolCalls[i].ID; id != "" {
-				ids = append(ids, text(id))
+	switch {
+	case t.call.Call == nil:
+	case t.call.Call.Unordered:
+		for _, m := range t.turns {
+			for i := range m.ToolCalls {
+				if id := m.ToolCalls[i].ID; id != "" {
+					ids = append(ids, text(id))
+				}
 			}
 		}
+	case t.call.Call.Resumes():
+		ids = append(ids, text(t.turns[0].ToolCallID))
 	}
 	return ids
 }
@@ -158,7 +172,8 @@ func whose(s *trajectory.Span, tenant string) who {
 
 func (b *Buffer) key(t *trace, kind, hash, sign uint64) uint64 {
 	of := t.user
-	if kind == askedTool || kind == ranTool || kind == toldTool {
+	switch kind {
+	case askedTool, ranTool, toldTool, gaveResponse, goesOnFrom:
 		of = t.home
 	}
 	return mix(mix(mix(kind, of), hash), sign)

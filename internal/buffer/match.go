@@ -11,10 +11,11 @@ import (
 // the one that had ended when t started. Several that are left in different
 // units are ambiguous.
 func (b *Buffer) predecessor(t *trace) match {
-	if t.call.Call != nil && t.call.Call.Unordered {
-		if asker := b.lastAsker(t); asker != nil {
-			return match{pred: asker, depth: len(t.turns), fit: trajectory.FitSure}
-		}
+	if from := b.responder(t); from != nil {
+		return match{pred: from, depth: len(t.turns), fit: trajectory.FitSure}
+	}
+	if asker := b.lastAsker(t); asker != nil {
+		return match{pred: asker, depth: len(t.turns), fit: trajectory.FitSure}
 	}
 	for i := len(t.prefixes) - 2; i >= 0; i-- {
 		if t.turns[i].Role == trajectory.RoleAssistant {
@@ -108,6 +109,15 @@ func (b *Buffer) successors(t *trace) []*trace {
 			out = append(out, l)
 		}
 	}
+	if id := t.call.Call.ResponseID; id != "" {
+		if later := b.story[b.key(t, goesOnFrom, 0, text(id))]; len(later) <= maxLater {
+			for _, s := range later {
+				if s.trace != t && b.fresh(s.trace) {
+					out = append(out, s.trace)
+				}
+			}
+		}
+	}
 	for id := range t.asksFor {
 		if told := b.story[b.key(t, toldTool, 0, id)]; len(told) <= maxLater {
 			for _, s := range told {
@@ -128,6 +138,19 @@ func (b *Buffer) successors(t *trace) []*trace {
 		}
 	}
 	return out
+}
+
+// responder finds the one call that gave the response that t goes on from, nil
+// if there is none or more than one.
+func (b *Buffer) responder(t *trace) *trace {
+	if t.call.Previous == "" {
+		return nil
+	}
+	list := b.story[b.key(t, gaveResponse, 0, text(t.call.Previous))]
+	if len(list) != 1 || list[0].trace == t || list[0].trace.user != t.user {
+		return nil
+	}
+	return list[0].trace
 }
 
 // lastAsker finds the latest call before t that asked for a tool call which the

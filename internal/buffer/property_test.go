@@ -139,11 +139,18 @@ func (w *world) team(name string) {
 // client is a program that calls a model without any span around the calls.
 func (w *world) client(name, conversation string) {
 	prompt := []*trajectory.Message{{Role: trajectory.RoleUser, Text: "the same question"}}
-	calls := 1 + w.r.IntN(5)
+	calls, held := 1+w.r.IntN(5), w.r.IntN(3)
 	for i := range calls {
 		s := w.span(fmt.Sprintf("%s-%d", name, i), trajectory.SpanID{}, trajectory.RoleModelSpan)
 		s.Conversation = conversation
 		s.Call = &trajectory.Call{Prompt: slices.Clone(prompt)}
+		s.Call.ResponseID = fmt.Sprintf("resp-%s-%d", name, i)
+		if i > 0 && held < 2 { // by the server, which is told so or not
+			s.Call.Prompt = slices.Clone(prompt[len(prompt)-1:])
+			if held == 1 {
+				s.Previous = fmt.Sprintf("resp-%s-%d", name, i-1)
+			}
+		}
 		id := fmt.Sprintf("call-%s-%d", name, i)
 		reply := &trajectory.Message{Role: trajectory.RoleAssistant, ToolCalls: []trajectory.ToolCall{{ID: id, Name: "look", Arguments: "{}"}}}
 		if i == calls-1 {

@@ -37,7 +37,7 @@ var update = flag.Bool("update", false, "rewrite what the scripts in testdata ex
 // span 1, `<1r` likewise in another process, `@2-5` runs from second 2 to 5
 // (default: the arrival), `conv=` `rollout=` `key=` `tenant=` `user=` `svc=` `size=` `raw`
 // `err`, `link=` the root goes on from a span (`trace.span`, with a `!` it takes its message), `p=` prompt and `r=` reply as messages u:text, s:text, a:text, a:#id
-// (asks for the tool call id), t:id (its result), joined by `;`, and `tool=id`.
+// (asks for the tool call id), t:id (its result), joined by `;`, `id=` of the response, `prev=` that of the response it goes on from, and `tool=id`.
 // Of harnesses: `piece` of its session, `turn=`, `reports=` a tool call, `event` and
 // `response` are records (`.span` names no trace) and `tokens=` counts the output.
 func TestScripts(t *testing.T) {
@@ -275,6 +275,10 @@ func parseItem(t *testing.T, text string, now int64, names map[string]string) It
 		case k == "tenant":
 			s.Tenant = v
 			names[trajectory.IDOf(v+"\x00"+s.Rollout)] = v + "/" + s.Rollout
+		case k == "id":
+			s.Call.ResponseID = v
+		case k == "prev":
+			s.Previous = v
 		case k == "link":
 			lt, ls, ok := strings.Cut(strings.TrimSuffix(v, "!"), ".")
 			require.True(t, ok, text)

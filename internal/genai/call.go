@@ -51,7 +51,7 @@ func (d *Decoder) prompt(s *trajectory.Span, c *trajectory.Call) {
 	case r.has(fInputParts):
 		c.Prompt, missing = d.history(r.text(fInputParts))
 		if sys := d.instructions(r.text(fSystem)); sys != nil && len(c.Prompt) > 0 && (c.Prompt[0].Role != trajectory.RoleSystem || c.Prompt[0].Text != sys.Text) {
-			c.Prompt = append([]*trajectory.Message{sys}, c.Prompt...)
+			c.Prompt, c.Apart = append([]*trajectory.Message{sys}, c.Prompt...), true
 		}
 	case r.has(fVercelPrompt):
 		c.Prompt, missing = d.history(r.text(fVercelPrompt))
@@ -258,6 +258,7 @@ func (d *Decoder) invocation(c *trajectory.Call, n *numbers) {
 		return
 	}
 	n.parameters(c, o)
+	d.r.goesOnFrom(o)
 	if c.RequestModel == "" {
 		c.RequestModel = d.memo.name(o.get("model").asText())
 	}

@@ -148,6 +148,7 @@ func dump(s *trajectory.Span) string {
 	}
 	line("conversation", s.Conversation)
 	line("user", s.User)
+	line("previous", s.Previous)
 	line("rollout", s.Rollout)
 	line("task", s.TaskKey)
 	line("attributes", s.Attributes)

@@ -110,6 +110,9 @@ func (d *Decoder) DecodeRecord(res pcommon.Resource, _ pcommon.InstrumentationSc
 	if !read(d, e, s) {
 		return nil
 	}
+	if s.Previous == "" {
+		s.Previous = d.r.previous
+	}
 	s.Size = 256 + d.memo.added - added + len(s.In) + len(s.Out)
 	return s
 }

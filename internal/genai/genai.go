@@ -113,6 +113,9 @@ func (d *Decoder) Decode(res pcommon.Resource, scope pcommon.InstrumentationScop
 			s.In, s.Out = d.spoken(r, s.Role == trajectory.RoleAgentSpan || s.ParentID == trajectory.SpanID{} || s.Remote)
 		}
 	}
+	if s.Previous == "" {
+		s.Previous = r.previous
+	}
 	for spoken := r.spoken; spoken != 0; spoken &= spoken - 1 {
 		if read := dialects[bits.TrailingZeros64(spoken)].read; read != nil {
 			read(d, s, span)
@@ -152,6 +155,11 @@ func (d *Decoder) end() {
 // remoteParent reads the OTLP flags: bit 8 says that bit 9 is known.
 func remoteParent(span ptrace.Span) bool { return span.Flags()&0x300 == 0x300 }
 
+// heldBy says whether what stands for a conversation is the id of a response of
+// OpenAI's: with every call another one, that of the call before. The server
+// holds the conversation.
+func heldBy(conversation string) bool { return strings.HasPrefix(conversation, "resp_") }
+
 // goesOn is the span of another trace that a root goes on from. A root that links
 // to several traces takes up a batch of messages: it is none of their runs.
 func goesOn(span ptrace.Span) *trajectory.Link {
@@ -180,6 +188,9 @@ func (d *Decoder) identify(s *trajectory.Span, attrs, own pcommon.Map) {
 		s.Service = again(&d.memo.before.service, v.Str())
 	}
 	s.Conversation = again(&d.memo.before.conversation, r.text(fConversation))
+	if s.Previous = r.text(fPrevious); heldBy(s.Conversation) {
+		s.Conversation, s.Previous = "", s.Conversation
+	}
 	s.User = again(&d.memo.before.user, r.text(fUser))
 	s.Agent = again(&d.memo.before.agent, r.agent(s.Role, s.Name))
 	r.metadata(s)

@@ -34,10 +34,14 @@ func (d *Decoder) request(raw string, c *trajectory.Call) ([]*trajectory.Message
 	d.parameters(o, c)
 	list := o.first("messages", "input", "contents", "prompt", "prompts")
 	ms, missing := d.several(list, trajectory.RoleUser)
+	alone := len(ms)
 	if sys := o.first("system", "instructions", "system_instruction", "systemInstruction", "system_prompt"); sys.exists() && missing == "" {
 		ms = d.withInstructions(sys, ms)
 	} else if cfg := o.get("config"); cfg.isObject() && missing == "" {
 		ms = d.withInstructions(cfg.first("system_instruction", "systemInstruction"), ms)
+	}
+	if c != nil {
+		c.Apart = len(ms) > alone
 	}
 	return ms, missing
 }
@@ -102,6 +106,7 @@ func (d *Decoder) parameters(o members, c *trajectory.Call) {
 	if c.RequestModel == "" {
 		c.RequestModel = d.memo.name(o.get("model").asText())
 	}
+	d.r.goesOnFrom(o)
 	cfg := parse(o.first("config", "generationConfig", "generation_config").raw) // Gemini's
 	tools := o.get("tools")
 	if !tools.exists() {
@@ -219,6 +224,18 @@ func (d *Decoder) generated(o members) []*trajectory.Message {
 // something else.
 const fakeID = "__fake_id__"
 
+// goesOnFrom finds the response that a request goes on from, in the request or
+// in the response to it.
+func (r *reader) goesOnFrom(o members) {
+	id := o.get("previous_response_id")
+	if !id.exists() {
+		id = o.get("thread").member("previous_message_id") // Anthropic's
+	}
+	if r.previous == "" && id.isText() {
+		r.previous = strings.Clone(id.view())
+	}
+}
+
 // about reads what a response says beside its answer: it, what LangChain keeps
 // beside its message, and the provider's response inside a framework's.
 func (d *Decoder) about(o members, c *trajectory.Call) {
@@ -241,6 +258,7 @@ func (d *Decoder) about(o members, c *trajectory.Call) {
 }
 
 func (d *Decoder) aboutOne(o members, c *trajectory.Call) {
+	d.r.goesOnFrom(o)
 	if id := o.get("id"); c.ResponseID == "" && id.isText() && !runID(id.view()) {
 		if id.view() == fakeID {
 			id = firstOf(o.get("output")).get("provider_data").member("response_id")

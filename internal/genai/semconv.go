@@ -40,6 +40,8 @@ var semconv = dialect{
 		{"gen_ai.agent.name", fAgent},
 		{"gen_ai.conversation.id", fConversation},
 		{"session.id", fConversation},
+		{"gen_ai.request.previous_response.id", fPrevious},
+		{"gen_ai.request.previous_response_id", fPrevious},
 		{"user.id", fUser},
 		{"enduser.id", fUser},
 		{"error.type", fErrorType},

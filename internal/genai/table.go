@@ -64,6 +64,7 @@ const (
 	fAgent                       //
 	fNodeName                    // of an agent that is a node of a graph
 	fConversation                //
+	fPrevious                    // id of the response that a request goes on from
 	fUser                        //
 	fRequestType                 // legacy: chat, completion, embedding
 	fComponent                   // class of a component
@@ -194,7 +195,8 @@ type reader struct {
 	// dropped says that the SDK dropped attributes of the span.
 	dropped bool
 
-	numbers *numbers // of the model call that is being read
+	numbers  *numbers // of the model call that is being read
+	previous string   // the response that its request goes on from
 
 	scan           scanner // of the messages that are being read
 	draft          draft   // the one that is being read
@@ -206,7 +208,7 @@ func (r *reader) reset() {
 		r.ranks[f], r.values[f] = 0, pcommon.Value{} // a pooled reader must not hold spans
 	}
 	r.filled = r.filled[:0]
-	r.spoken, r.numbers = 0, nil
+	r.spoken, r.numbers, r.previous = 0, nil, ""
 	r.flat.reset()
 	r.indexed.reset()
 	r.marked = false

@@ -119,8 +119,6 @@ const (
 	bitOrder
 	bitGraph
 	bitRecords
-	bitUnordered
-	bitOutline
 	bitCall
 	bitTool
 	bitMissing
@@ -140,8 +138,15 @@ const (
 	bitIn
 	bitOut
 	bitLink
-	bitLinkMessage
 	bitHarness
+	bitPrevious
+)
+
+// The bits of what a call shows of its prompt.
+const (
+	callApart uint32 = 1 << iota
+	callUnordered
+	callOutline
 )
 
 func when(is bool, bit uint32) uint32 {
@@ -154,8 +159,8 @@ func when(is bool, bit uint32) uint32 {
 func (w *writer) span(s *trajectory.Span) {
 	l, at := &w.last, w.mask()
 	m := when(s.TraceID != l.TraceID, bitTrace) | when(s.GenAI, bitGenAI) | when(s.Remote, bitRemote) | when(s.Judge, bitJudge) |
-		when(s.Gateway, bitGateway) | when(s.Call != nil, bitCall) | when(s.Call != nil && s.Call.Unordered, bitUnordered) |
-		when(s.Call != nil && s.Call.Outline, bitOutline) | when(s.Tool != nil, bitTool) | when(s.Missing != nil, bitMissing) |
+		when(s.Gateway, bitGateway) | when(s.Call != nil, bitCall) |
+		when(s.Tool != nil, bitTool) | when(s.Missing != nil, bitMissing) |
 		when(s.Attributes != nil, bitAttributes) | when(s.Facts != nil, bitFacts) | when(s.In != "", bitIn) | when(s.Out != "", bitOut) |
 		when(s.Harness != trajectory.Harness{}, bitHarness)
 	if m&bitTrace != 0 {
@@ -185,9 +190,10 @@ func (w *writer) span(s *trajectory.Span) {
 		w.int(int64(s.Order))
 	}
 	if s.Link != nil {
-		m |= bitLink | when(s.Link.Message, bitLinkMessage)
+		m |= bitLink
 		w.b = append(w.b, s.Link.TraceID[:]...)
 		w.b = append(w.b, s.Link.SpanID[:]...)
+		w.b = append(w.b, byte(when(s.Link.Message, 1))) //nolint:gosec // 0 or 1
 	}
 	m |= w.other(bitName, s.Name, &l.Name)
 	m |= w.other(bitDialect, s.Dialect, &l.Dialect)
@@ -196,6 +202,7 @@ func (w *writer) span(s *trajectory.Span) {
 	m |= w.other(bitUser, s.User, &l.User)
 	m |= w.other(bitTenant, s.Tenant, &l.Tenant)
 	m |= w.other(bitRollout, s.Rollout, &l.Rollout)
+	m |= w.some(bitPrevious, s.Previous)
 	m |= w.other(bitTaskKey, s.TaskKey, &l.TaskKey)
 	m |= w.other(bitAgent, s.Agent, &l.Agent)
 	m |= w.other(bitError, s.Error, &l.Error)
@@ -215,7 +222,9 @@ func (w *writer) span(s *trajectory.Span) {
 		w.harness(&s.Harness)
 	}
 	if s.Call != nil {
-		w.modelCall(&s.Call.ModelCall)
+		c := s.Call
+		w.b = append(w.b, byte(when(c.Apart, callApart)|when(c.Unordered, callUnordered)|when(c.Outline, callOutline))) //nolint:gosec // three bits
+		w.modelCall(&c.ModelCall)
 		w.list()
 		w.list()
 	}

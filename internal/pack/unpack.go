@@ -141,9 +141,10 @@ func (r *reader) span(s *trajectory.Span) {
 		s.Order = int(r.int())
 	}
 	if m&bitLink != 0 {
-		s.Link = &trajectory.Link{Message: m&bitLinkMessage != 0}
+		s.Link = &trajectory.Link{}
 		copy(s.Link.TraceID[:], r.take(len(s.Link.TraceID)))
 		copy(s.Link.SpanID[:], r.take(len(s.Link.SpanID)))
+		s.Link.Message = r.take(1) != "\x00"
 	}
 	s.Name = r.other(m&bitName, &l.Name)
 	s.Dialect = r.other(m&bitDialect, &l.Dialect)
@@ -152,6 +153,7 @@ func (r *reader) span(s *trajectory.Span) {
 	s.User = r.other(m&bitUser, &l.User)
 	s.Tenant = r.other(m&bitTenant, &l.Tenant)
 	s.Rollout = r.other(m&bitRollout, &l.Rollout)
+	s.Previous = r.some(m & bitPrevious)
 	s.TaskKey = r.other(m&bitTaskKey, &l.TaskKey)
 	s.Agent = r.other(m&bitAgent, &l.Agent)
 	s.Error = r.other(m&bitError, &l.Error)
@@ -171,10 +173,11 @@ func (r *reader) span(s *trajectory.Span) {
 	if m&bitCall != 0 {
 		room := &r.calls[0]
 		r.calls, s.Call = r.calls[1:], &room.call
+		is := uint32(r.take(1)[0])
+		s.Call.Apart, s.Call.Unordered, s.Call.Outline = is&callApart != 0, is&callUnordered != 0, is&callOutline != 0
 		r.modelCall(&room.call.ModelCall, room)
 		s.Call.Prompt = r.list()
 		s.Call.Reply = r.list()
-		s.Call.Unordered, s.Call.Outline = m&bitUnordered != 0, m&bitOutline != 0
 		if len(s.Call.Prompt) > 0 {
 			r.prompt = s.Call.Prompt
 		}

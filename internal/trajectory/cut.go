@@ -19,7 +19,7 @@ import (
 // asked for them.
 func Cut(spans []*Span) [][]*Span {
 	spans = Restore(spans)
-	c := cutter{byPrompt: map[uint64][]*fragment{}}
+	c := cutter{byPrompt: map[uint64][]*fragment{}, byID: map[string]*fragment{}, room: maxResumed}
 	var others []*Span
 	for _, s := range spans {
 		if isModel(s) && s.Call != nil {
@@ -34,7 +34,9 @@ func Cut(spans []*Span) [][]*Span {
 	slices.SortStableFunc(c.calls, func(a, b *fragment) int {
 		return cmp.Or(cmp.Compare(a.span.Start, b.span.Start), cmp.Compare(len(a.hashes), len(b.hashes)))
 	})
-	for _, f := range c.calls {
+	for i, f := range c.calls {
+		f = c.whole(f)
+		c.calls[i] = f
 		c.place(f)
 	}
 	slices.SortStableFunc(others, func(a, b *Span) int { return cmp.Compare(a.Start, b.Start) })
@@ -59,6 +61,8 @@ type fragment struct {
 	part   *part
 	ran    []string // ids of its tool calls whose run is placed
 	done   bool     // a later call shows what its tool calls returned
+
+	unknown bool // the server held the beginning of its prompt, which is not known
 }
 
 func newFragment(s *Span) *fragment {
@@ -83,6 +87,33 @@ type cutter struct {
 	calls    []*fragment
 	parts    []*part
 	byPrompt map[uint64][]*fragment // hash of a whole prompt → placed calls
+	byID     map[string]*fragment   // id of a response or of a tool call → the last placed call that has it
+	room     int                    // for prompts that are put together
+}
+
+// whole is a call with its whole prompt where the server held the beginning of
+// it: that may be in another trajectory.
+func (c *cutter) whole(f *fragment) *fragment {
+	resumes := answersUnasked(f.turns)
+	if f.span.Previous == "" && !resumes {
+		return f
+	}
+	before := c.byID[f.span.Previous]
+	if before == nil && resumes {
+		before = c.byID[f.turns[0].ToolCallID]
+	}
+	if before == nil || before.unknown {
+		f.unknown = true
+		return f
+	}
+	prompt := f.span.Call.resumed(f.span.Previous, before.span.Call, before.span.Call.Reply)
+	if c.room -= len(prompt); prompt == nil || c.room < 0 {
+		f.unknown = true
+		return f
+	}
+	s, call := *f.span, *f.span.Call
+	call.Prompt, s.Call, s.Previous = prompt, &call, ""
+	return newFragment(&s)
 }
 
 // place puts a call into the trajectory that it belongs to.
@@ -100,6 +131,16 @@ func (c *cutter) place(f *fragment) {
 	p.spans = append(p.spans, f.span)
 	if n := len(f.hashes); n > 0 {
 		c.byPrompt[f.hashes[n-1]] = append(c.byPrompt[f.hashes[n-1]], f)
+	}
+	if id := f.span.Call.ResponseID; id != "" {
+		c.byID[id] = f
+	}
+	for _, m := range f.span.Call.Reply {
+		for i := range m.ToolCalls {
+			if id := m.ToolCalls[i].ID; id != "" {
+				c.byID[id] = f
+			}
+		}
 	}
 }
 

@@ -23,7 +23,8 @@ func (b *builder) link() {
 		return cmp.Or(cmp.Compare(len(x.turns), len(y.turns)), cmp.Compare(x.start, y.start))
 	})
 	var bare map[context]*node // → its last call without a prompt
-	for _, n := range order {
+	sent := newRequests(order)
+	for i, n := range order {
 		if len(n.turns) == 0 {
 			if bare == nil {
 				bare = map[context]*node{}
@@ -32,7 +33,11 @@ func (b *builder) link() {
 			n.pred = bare[c]
 			bare[c] = n
 		} else {
-			b.predecessor(n, byPrompt)
+			if n.pred = sent.before(order[:i], n); n.pred != nil {
+				n.retry = true
+			} else {
+				b.predecessor(n, byPrompt)
+			}
 		}
 	}
 	b.held(order)
@@ -141,18 +146,49 @@ func (p prompts) with(hash uint64) iter.Seq[*node] {
 	}
 }
 
-// predecessor sets n.pred.
-func (b *builder) predecessor(n *node, byPrompt prompts) {
-	last := len(n.hashes) - 1
-	for c := range byPrompt.with(n.hashes[last]) {
-		if c != n && c.start <= n.start && c.scope == n.scope && !comesAfter(c, n) && (n.pred == nil || c.start >= n.pred.start) {
-			n.pred, n.retry = c, true
+// request is what a call is sent, and by whom: two that are the same are a call
+// and its retry.
+type request struct {
+	prompt   uint64
+	scope    int
+	previous string
+}
+
+func (n *node) request() request {
+	return request{n.hashes[len(n.hashes)-1], n.scope, n.span.Previous}
+}
+
+// requests finds the last call that was sent the same; nil for a few, which are
+// searched.
+type requests map[request]*node
+
+func newRequests(calls []*node) requests {
+	if len(calls) <= few {
+		return nil
+	}
+	return make(requests, len(calls))
+}
+
+// before is the last of the calls before n that was sent the same as n, nil for
+// none. It is asked once for each call, in order.
+func (r requests) before(calls []*node, n *node) *node {
+	want := n.request()
+	if r != nil {
+		c := r[want]
+		r[want] = n
+		return c
+	}
+	for _, c := range slices.Backward(calls) {
+		if len(c.hashes) > 0 && c.request() == want {
+			return c
 		}
 	}
-	if n.retry {
-		return
-	}
-	for i := last - 1; i >= 0 && n.pred == nil; i-- {
+	return nil
+}
+
+// predecessor sets n.pred.
+func (b *builder) predecessor(n *node, byPrompt prompts) {
+	for i := len(n.hashes) - 2; i >= 0 && n.pred == nil; i-- {
 		best := FitNo
 		for c := range byPrompt.with(n.hashes[i]) {
 			fit := echoes(c.call.Reply, n.turns[i+1:])

@@ -17,16 +17,17 @@ type node struct {
 	parent *node
 
 	// Model calls.
-	call   *Call      // nil for tools
-	turns  []*Message // prompt without instructions
-	hashes []uint64   // running hash of turns
-	pred   *node      // the call of the same thread before this one
-	retry  bool       // pred was sent the very same prompt
-	held   bool       // the prompt shows only what is new after pred
-	next   *node      // the first call that continues this one
-	reply  []*Message // repaired
-	unsure bool       // the reply may have said more
-	thread int
+	call    *Call      // nil for tools
+	turns   []*Message // prompt without instructions
+	hashes  []uint64   // running hash of turns
+	pred    *node      // the call of the same thread before this one
+	retry   bool       // pred was sent the very same prompt
+	held    bool       // the prompt shows only what is new after pred, or after what is not known
+	partial bool       // the beginning of the prompt is not known
+	next    *node      // the first call that continues this one
+	reply   []*Message // repaired
+	unsure  bool       // the reply may have said more
+	thread  int
 
 	// Tool runs.
 	tool    *ToolRun

@@ -19,7 +19,7 @@ func (b *builder) wholePrompts() {
 	for _, n := range b.calls {
 		of[n.scope]++
 	}
-	begun := map[int]bool{}
+	begun, room := map[int]bool{}, maxResumed
 	for _, n := range b.calls {
 		first := !begun[n.scope]
 		begun[n.scope] = true
@@ -38,9 +38,14 @@ func (b *builder) wholePrompts() {
 		}
 		switch {
 		case again:
-			c.Prompt = n.pred.call.Prompt
+			c.Prompt, n.partial = n.pred.call.Prompt, n.pred.partial
 		case n.held:
-			c.Prompt = n.resumed()
+			whole := n.resumed()
+			if room -= len(whole); whole != nil && room > 0 {
+				c.Prompt = whole
+			} else {
+				n.partial = true
+			}
 		case c.Outline:
 			c.Prompt, c.Outline = b.unfolded(n), false
 		}

@@ -158,6 +158,7 @@ func (s *Span) absorb(r *Span, c *Call) {
 	setFirst(&s.User, r.User)
 	setFirst(&s.Tenant, r.Tenant)
 	setFirst(&s.Rollout, r.Rollout)
+	setFirst(&s.Previous, r.Previous)
 	setFirst(&s.Agent, r.Agent)
 	setFirst(&s.Turn, r.Turn)
 	setFirst(&s.AgentID, r.AgentID)
@@ -180,6 +181,7 @@ func (s *Span) absorb(r *Span, c *Call) {
 	s.Records += recordHash(r.SpanID)
 	if r.Call != nil {
 		own := *r.Call
+		c.Apart = c.Apart || own.Apart
 		own.Prompt, own.Reply = nil, nil
 		c.fill(&own)
 	}

@@ -69,6 +69,7 @@ type Span struct {
 	User         string
 	Tenant       string
 	Rollout      string // explicit rollout id
+	Previous     string // id of the response that the request goes on from: the server holds what came before it
 	TaskKey      string // value of the configured task attribute
 	Agent        string // agent named by this span
 	Error        string // status message, exception or error type; "" = no error
@@ -131,6 +132,7 @@ type Call struct {
 	ModelCall            // Input, Output unused: see Prompt and Reply
 	Prompt    []*Message // nil = not shown
 	Reply     []*Message // nil = not shown
+	Apart     bool       // the instructions of Prompt were sent apart from its messages
 	Unordered bool       // nothing tells the order of Prompt but this one call
 	Outline   bool       // Prompt tells who spoke and which tools were run, not all that was said
 }

@@ -110,14 +110,17 @@ func (b *builder) cause(n *node) *node {
 func (b *builder) modelStep(s *Step, n *node) {
 	s.Kind = KindModel
 	*s.Model = n.call.ModelCall
-	s.Model.Input, s.Model.Output = b.table.indices(n.call.Prompt), b.table.indices(n.reply)
+	if !n.partial {
+		s.Model.Input = b.table.indices(n.call.Prompt)
+	}
+	s.Model.Output = b.table.indices(n.reply)
 	switch {
 	case n.span.Error != "": // with a reply, too: nobody can tell how much of it is missing
 		s.Reasons = appendNew(s.Reasons, ReasonFailed)
 	case len(n.reply) == 0, n.unsure, asksForTools(n.call.FinishReason) && !slices.ContainsFunc(n.reply, func(m *Message) bool { return len(m.ToolCalls) > 0 }):
 		s.Reasons = appendNew(s.Reasons, ReasonNoOutput)
 	}
-	if len(n.call.Prompt) == 0 {
+	if len(n.call.Prompt) == 0 || n.partial {
 		s.Reasons = appendNew(s.Reasons, ReasonNoInput)
 	}
 	if b.untold(n) {

@@ -124,6 +124,7 @@ func merged(s, o *Span) *Span {
 	}
 	m.Gateway = s.Gateway && o.Gateway // an agent's own span is the better witness
 	setFirst(&m.Injected, o.Injected)
+	setFirst(&m.Previous, o.Previous)
 	if s.Call == nil {
 		m.Call = o.Call
 		return &m
@@ -146,7 +147,7 @@ func joinDialects(a, b string) string {
 // fill takes from o what c does not say.
 func (c *Call) fill(o *Call) {
 	if len(c.Prompt) == 0 || c.Outline && len(o.Prompt) > 0 && !o.Outline {
-		c.Prompt, c.Unordered, c.Outline = o.Prompt, o.Unordered, o.Outline
+		c.Prompt, c.Apart, c.Unordered, c.Outline = o.Prompt, o.Apart, o.Unordered, o.Outline
 	}
 	if less(c.Reply, o.Reply) {
 		c.Reply = o.Reply

@@ -221,7 +221,8 @@ func TestConversationsThatTheServerHolds(t *testing.T) {
 	assert.True(t, tr.Trainable)
 
 	lost := Assemble(spans[2:], Options{})
-	assert.Equal(t, 2, len(lost.Steps[0].Model.Input)-1, "nothing tells what came before: the prompt is what is shown")
+	assert.Nil(t, lost.Steps[0].Model.Input, "a result that nothing asked for: something came before, and nothing tells what")
+	assert.Equal(t, []Reason{ReasonNoInput}, lost.Steps[0].Reasons)
 }
 
 func TestStreamedReplies(t *testing.T) {

@@ -52,6 +52,19 @@ func TestInstructionsThatAreNotSentAgain(t *testing.T) {
 	}
 }
 
+// The same result of another call is no retry.
+func TestToolsThatReturnTheSame(t *testing.T) {
+	spans := []*Span{model(1, 0, 1, 2, prompt(user("q")), says("", call("c0", "f", `{}`)))}
+	for i := byte(1); i < 4; i++ {
+		asks := says("", call(string(rune('c'))+string(rune('0'+i)), "f", `{}`))
+		spans = append(spans, model(i+1, 0, int64(i)*10, int64(i)*10+1, prompt(result("c"+string(rune('0'+i-1)), "r")), asks))
+	}
+	got := Assemble(spans, Options{})
+	require.Equal(t, []string{"m0", "f", "m0", "f", "m0", "f", "m0"}, kinds(got))
+	assert.Len(t, got.Steps[6].Model.Input, 7)
+	assert.True(t, got.Trainable, got.Reasons)
+}
+
 // Nothing shows what the server held: the prompt is missing, and the calls after
 // it are no better off. What the tools returned is known all the same.
 func TestWhatTheServerHeldIsNotShown(t *testing.T) {

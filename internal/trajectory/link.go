@@ -151,11 +151,15 @@ func (p prompts) with(hash uint64) iter.Seq[*node] {
 type request struct {
 	prompt   uint64
 	scope    int
-	previous string
+	from     string // what the server held before it: a response or a tool call
 }
 
 func (n *node) request() request {
-	return request{n.hashes[len(n.hashes)-1], n.scope, n.span.Previous}
+	r := request{n.hashes[len(n.hashes)-1], n.scope, n.span.Previous}
+	if r.from == "" && answersUnasked(n.turns) {
+		r.from = n.turns[0].ToolCallID
+	}
+	return r
 }
 
 // requests finds the last call that was sent the same; nil for a few, which are

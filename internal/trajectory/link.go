@@ -149,9 +149,9 @@ func (p prompts) with(hash uint64) iter.Seq[*node] {
 // request is what a call is sent, and by whom: two that are the same are a call
 // and its retry.
 type request struct {
-	prompt   uint64
-	scope    int
-	from     string // what the server held before it: a response or a tool call
+	prompt uint64
+	scope  int
+	from   string // what the server held before it: a response or a tool call
 }
 
 func (n *node) request() request {

@@ -170,22 +170,24 @@ func (s *Service) model() string {
 // everywhere is advice that would help every service alike.
 func everywhere(seen *Seen) []Advice {
 	out := []Advice{}
-	verdicts, tokens := Count{}, Count{}
+	verdicts, tokens := 0, 0 // runs and answers of services that have none
 	for _, s := range seen.Services {
 		if s.ModelCalls == 0 {
 			continue // first things first
 		}
 		v, t := s.Shows.get(Verdicts), s.Shows.get(TokenIDs)
-		verdicts.Have, verdicts.Of = verdicts.Have+v.Have, verdicts.Of+v.Of
-		if !hosted(s.Models) {
-			tokens.Have, tokens.Of = tokens.Have+t.Have, tokens.Of+t.Of
+		if v.Have == 0 {
+			verdicts += v.Of
+		}
+		if !hosted(s.Models) && t.Have == 0 {
+			tokens += t.Of
 		}
 	}
 	b := theBook()
-	if verdicts.Of > 0 && verdicts.Have == 0 {
+	if verdicts > 0 {
 		r := b.remedy(nil, "", true, topic(Verdicts))
-		title := fmt.Sprintf("Nothing says which of %s were good.", plural(verdicts.Of, "run"))
-		if verdicts.Of == 1 {
+		title := fmt.Sprintf("Nothing says which of %s were good.", plural(verdicts, "run"))
+		if verdicts == 1 {
 			title = "Nothing says whether the run was good."
 		}
 		out = append(out, Advice{
@@ -194,7 +196,7 @@ func everywhere(seen *Seen) []Advice {
 			Do:  r.lines(),
 		})
 	}
-	if tokens.Of > 0 && tokens.Have == 0 {
+	if tokens > 0 {
 		r := b.remedy(nil, "", true, topic(TokenIDs))
 		out = append(out, Advice{
 			ID: string(TokenIDs), Title: "Exact tokens, if you serve the model yourself (vLLM) and want to train adapters.",

@@ -15,7 +15,9 @@ func (t *tally) steps(e *Exam, tr *trajectory.Trajectory) {
 		switch s := &tr.Steps[i]; s.Kind {
 		case trajectory.KindModel:
 			t.ModelCalls++
-			bump(t.Models, name(s.Model))
+			if n := name(s.Model); n != "" {
+				bump(t.Models, n)
+			}
 			t.call(from[i].Shows, tr, s)
 		case trajectory.KindTool:
 			t.ToolRuns++

@@ -40,7 +40,7 @@ func (f *Findings) Write(w io.Writer, style Style) error {
 		t.line(fmt.Sprintf("%s more: --all\n", plural(left, "service")))
 	}
 	if len(f.Everywhere) > 0 {
-		t.line("for all of it")
+		t.line("besides")
 		for i, a := range f.Everywhere {
 			t.advice(i+1, a)
 		}

@@ -11,7 +11,7 @@ s AS (
 )
 SELECT 'reason' AS what, service, unnest(reasons) AS name, 1::BIGINT AS n, 0::BIGINT AS failed, '' AS source FROM t
 UNION ALL
-SELECT 'model', service, model, count(*), 0, '' FROM s WHERE kind = 'model' GROUP BY ALL
+SELECT 'model', service, model, count(*), 0, '' FROM s WHERE kind = 'model' AND model != '' GROUP BY ALL
 UNION ALL
 SELECT 'tool', service, tool, count(*), count(error), '' FROM s WHERE kind = 'tool' GROUP BY ALL
 UNION ALL

@@ -2,6 +2,12 @@
 // rows into policy updates.
 package engine
 
+import (
+	"fmt"
+	"math"
+	"slices"
+)
+
 // Row is one training sequence: a context thread of a rollout, prompt and reply
 // in one. The lists are of one length, index by index about the same token; the
 // engine shifts them by one when it sends (targets are the tokens from the
@@ -23,4 +29,51 @@ type Row struct {
 	// For ppo only, nil otherwise.
 	Values  []float32 // of the critic before the update, 0 where Mask is false
 	Returns []float32 // what the critic should have said, 0 where Mask is false
+}
+
+// Valid says whether a server can be sent the row: its lists are of one length,
+// its ids below vocabulary (0 = not known), its numbers finite, and what was not
+// generated carries nothing. The error names the first misfit. Servers take most
+// of these without a word and train on something else.
+func (r *Row) Valid(vocabulary int) error {
+	fail := func(format string, args ...any) error {
+		return fmt.Errorf("row of rollout %s: %s", r.Rollout, fmt.Sprintf(format, args...))
+	}
+	if len(r.Mask) != len(r.Tokens) {
+		return fail("%d tokens, but a mask of length %d", len(r.Tokens), len(r.Mask))
+	}
+	switch {
+	case len(r.Tokens) < 2 || r.Mask[0]:
+		return fail("a generated token needs a token before it")
+	case !slices.Contains(r.Mask, true):
+		return fail("no token is to be learned from")
+	case math.IsNaN(r.Weight) || math.IsInf(r.Weight, 0) || r.Weight < 0:
+		return fail("its weight is %v", r.Weight)
+	}
+	for t, id := range r.Tokens {
+		if id < 0 || (vocabulary > 0 && int(id) >= vocabulary) {
+			return fail("token %d is %d, outside the model's vocabulary of %d", t, id, vocabulary)
+		}
+	}
+	for _, list := range []struct {
+		name   string
+		values []float32
+		spare  bool
+	}{{"logprobs", r.Logprobs, false}, {"advantages", r.Advantages, false}, {"values", r.Values, true}, {"returns", r.Returns, true}} {
+		if list.values == nil && list.spare {
+			continue
+		}
+		if len(list.values) != len(r.Tokens) {
+			return fail("%d tokens, but %d %s", len(r.Tokens), len(list.values), list.name)
+		}
+		for t, v := range list.values {
+			switch {
+			case math.IsNaN(float64(v)) || math.IsInf(float64(v), 0):
+				return fail("%s of token %d is %v", list.name, t, v)
+			case v != 0 && !r.Mask[t]:
+				return fail("%s of token %d is %v, but the token was not generated", list.name, t, v)
+			}
+		}
+	}
+	return nil
 }

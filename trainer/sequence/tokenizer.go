@@ -1,0 +1,126 @@
+package sequence
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/tracegrad/tracegrad/internal/trajectory"
+)
+
+// Tokenizer renders chats with a model's own chat template.
+type Tokenizer interface {
+	// Render answers one Rendered per chat, in order. An error means that nothing
+	// can be rendered (the tokenizer is not reachable); what the template says
+	// against one chat is in its Rendered.
+	Render(ctx context.Context, chats []Chat) ([]Rendered, error)
+}
+
+// Chat is what a chat template is given, in the form of OpenAI's API.
+type Chat struct {
+	Messages []Message       `json:"messages"`
+	Tools    json.RawMessage `json:"tools,omitempty"`                 // a JSON array of {type, function}
+	Generate bool            `json:"add_generation_prompt,omitempty"` // end where the assistant would begin
+}
+
+// Message is one message of a chat.
+type Message struct {
+	Role       string     `json:"role"`
+	Content    string     `json:"content"`
+	Reasoning  string     `json:"reasoning_content,omitempty"`
+	ToolCalls  []ToolCall `json:"tool_calls,omitempty"`
+	ToolCallID string     `json:"tool_call_id,omitempty"`
+	Name       string     `json:"name,omitempty"`
+}
+
+// ToolCall is a call that an assistant message asks for.
+type ToolCall struct {
+	ID       string   `json:"id,omitempty"`
+	Type     string   `json:"type"` // function
+	Function Function `json:"function"`
+}
+
+// Function is what is called. Arguments are a JSON object where they are one, as
+// templates expect; else a JSON string with the text.
+type Function struct {
+	Name      string          `json:"name"`
+	Arguments json.RawMessage `json:"arguments"`
+}
+
+// Rendered is a chat in token ids.
+type Rendered struct {
+	IDs       []int32 `json:"ids"`
+	Assistant []bool  `json:"assistant"`       // per id: an assistant wrote it, its end of turn included; nil = the template cannot tell
+	Error     string  `json:"error,omitempty"` // why the template refuses the chat; "" = it does not
+}
+
+// chatOf is messages of a trajectory as a template wants them; "" or why they
+// cannot be rendered.
+func chatOf(t *trajectory.Trajectory, tools string, messages ...[]int32) (Chat, string) {
+	chat := Chat{Tools: toolsOf(tools)}
+	for _, list := range messages {
+		for _, i := range list {
+			m := &t.Messages[i]
+			if m.Parts != "" {
+				return Chat{}, LeftContent
+			}
+			chat.Messages = append(chat.Messages, messageOf(m))
+		}
+	}
+	return chat, ""
+}
+
+func messageOf(m *trajectory.Message) Message {
+	out := Message{Role: m.Role, Content: m.Text, Reasoning: m.Reasoning, ToolCallID: m.ToolCallID, Name: m.Name}
+	for _, c := range m.ToolCalls {
+		out.ToolCalls = append(out.ToolCalls, ToolCall{ID: c.ID, Type: "function", Function: Function{c.Name, argumentsOf(c.Arguments)}})
+	}
+	return out
+}
+
+func argumentsOf(text string) json.RawMessage {
+	var object map[string]json.RawMessage
+	if json.Unmarshal([]byte(text), &object) == nil && object != nil {
+		return json.RawMessage(text)
+	}
+	quoted, _ := json.Marshal(text) // a text always can be
+	return quoted
+}
+
+// toolsOf are tool definitions in OpenAI's form, which templates are written
+// for; others use its parts without the {type, function} around them.
+func toolsOf(text string) json.RawMessage {
+	var list []json.RawMessage
+	if json.Unmarshal([]byte(text), &list) != nil || len(list) == 0 {
+		return nil
+	}
+	for i, raw := range list {
+		var bare struct {
+			Function    json.RawMessage `json:"function"`
+			Name        string          `json:"name"`
+			Description string          `json:"description"`
+			Parameters  json.RawMessage `json:"parameters"`
+			Schema      json.RawMessage `json:"input_schema"`
+		}
+		if json.Unmarshal(raw, &bare) != nil || bare.Function != nil || bare.Name == "" {
+			continue
+		}
+		if bare.Parameters == nil {
+			bare.Parameters = bare.Schema
+		}
+		wrapped := map[string]any{"name": bare.Name}
+		if bare.Description != "" {
+			wrapped["description"] = bare.Description
+		}
+		if bare.Parameters != nil {
+			wrapped["parameters"] = bare.Parameters
+		}
+		if whole, err := json.Marshal(map[string]any{"type": "function", "function": wrapped}); err == nil {
+			list[i] = whole
+		}
+	}
+	out, err := json.Marshal(list)
+	if err != nil {
+		return nil
+	}
+	return out
+}

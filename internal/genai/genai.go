@@ -85,6 +85,7 @@ func (d *Decoder) Decode(res pcommon.Resource, scope pcommon.InstrumentationScop
 	defer d.end()
 	r, added := d.r, d.memo.added
 	if r.spoken = spokenIn(scope.Name()); r.spoken != 0 {
+		r.scoped = r.spoken
 		r.marked = true
 	}
 	r.flat.room, r.indexed.room = span.Attributes().Len()+64, span.Attributes().Len()+64

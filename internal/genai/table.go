@@ -130,10 +130,10 @@ var dialects = []dialect{
 	adk,
 	mastra,
 	strands,
+	liteLLM, // before what its attributes are called by others
 	indexed,
 	traceloop,
 	langChainJS,
-	liteLLM,
 	vLLM,
 	agentOps,
 	agentLightning,
@@ -156,7 +156,7 @@ type entry struct {
 }
 
 var (
-	indexedBit = uint64(1) << slices.IndexFunc(dialects, func(d dialect) bool { return d.name == indexed.name })
+	indexedBit = bitOf(indexed.name)
 
 	names      = buildNames()
 	scopes     = map[string]uint64{} // bits by instrumentation scope
@@ -189,6 +189,7 @@ type reader struct {
 	ranks   [numFields]uint16 // 0 = not set
 	filled  []field           // those that are set
 	spoken  uint64            // bits: dialects that were proven
+	scoped  uint64            // bits: those that the scope proves
 	flat    flat              // flattened message attributes, OpenInference
 	indexed flat              // likewise, gen_ai.prompt.N and gen_ai.completion.N
 	marked  bool
@@ -208,7 +209,7 @@ func (r *reader) reset() {
 		r.ranks[f], r.values[f] = 0, pcommon.Value{} // a pooled reader must not hold spans
 	}
 	r.filled = r.filled[:0]
-	r.spoken, r.numbers, r.previous = 0, nil, ""
+	r.spoken, r.scoped, r.numbers, r.previous = 0, 0, nil, ""
 	r.flat.reset()
 	r.indexed.reset()
 	r.marked = false

@@ -230,6 +230,9 @@ func lookup(keys []string, own, res pcommon.Map) string {
 	return ""
 }
 
+// exceptionEvent is the event by which the OpenTelemetry SDKs record an error.
+const exceptionEvent = "exception"
+
 // handover is the exception by which LangGraph passes control to the parent
 // graph: no failure.
 const handover = "ParentCommand"
@@ -243,7 +246,7 @@ func failure(span ptrace.Span, r *reader) string {
 	message := span.Status().Message()
 	for i := range span.Events().Len() {
 		e := span.Events().At(i)
-		if e.Name() != "exception" {
+		if e.Name() != exceptionEvent {
 			continue
 		}
 		typ, text := attr(e.Attributes(), "exception.type"), attr(e.Attributes(), "exception.message")

@@ -3,6 +3,8 @@ package genai
 import (
 	"strings"
 
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
 	"github.com/tracegrad/tracegrad/internal/trajectory"
 )
 
@@ -55,6 +57,22 @@ var vercel = dialect{
 		{"ai.telemetry.metadata.userId", fUser},
 		{"ai.settings.context.userId", fUser},
 	},
+	read: readVercel,
+}
+
+// readVercel takes back errors that are another span's: OpenInference's
+// processor gives the first error of a trace to every span that ends after it.
+// What failed in this span has an exception event, and has nothing to show.
+func readVercel(d *Decoder, s *trajectory.Span, span ptrace.Span) {
+	if s.Error == "" || !d.r.has(fFinish) && !d.r.has(fToolResult) {
+		return
+	}
+	for _, e := range span.Events().All() {
+		if e.Name() == exceptionEvent {
+			return
+		}
+	}
+	s.Error = ""
 }
 
 // vercelRole maps ai.operationId.

@@ -127,7 +127,8 @@ func TestALongPage(t *testing.T) {
 
 func TestAConsumerMayStopEarly(t *testing.T) {
 	for _, name := range []string{"chat.jsonl", "phoenix.agents.parquet", "clickhouse.events_logs.jsonl.gz"} {
-		for range File(imports+name, 0) {
+		for _, err := range File(imports+name, 0) {
+			require.NoError(t, err)
 			break
 		}
 	}

@@ -135,7 +135,9 @@ func (s *stream) document() {
 func (s *stream) object(line int) int {
 	var n nesting
 	n.see('{')
-	data, begin, long := append(s.in.buf[:0], '{'), line, false
+	data := s.in.buf[:0]
+	data = append(data, '{')
+	begin, long := line, false
 	for n.depth > 0 {
 		c, err := s.in.ReadByte()
 		if errors.Is(err, io.EOF) {

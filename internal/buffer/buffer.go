@@ -55,14 +55,15 @@ type Item struct {
 
 // Buffer holds the spans of trajectories that may still grow.
 type Buffer struct {
-	cfg     Config
-	traces  map[trajectory.TraceID]*trace
-	units   map[string]*unit // by join key
-	past    *aliases
-	waiting map[trajectory.TraceID][]*trace // that look for the trace that their roots link to
-	recent  recent
-	clock   clock
-	story   index
+	cfg      Config
+	traces   map[trajectory.TraceID]*trace
+	units    map[string]*unit // by join key
+	sessions map[sessionKey][]*session
+	past     *aliases
+	waiting  map[trajectory.TraceID][]*trace // that look for the trace that their roots link to
+	recent   recent
+	clock    clock
+	story    index
 
 	open     list // open units, least recently active first
 	closed   list // units in their late window, closed first first
@@ -87,12 +88,13 @@ type Buffer struct {
 // New returns an empty Buffer.
 func New(cfg Config) *Buffer {
 	return &Buffer{
-		cfg:     cfg,
-		traces:  map[trajectory.TraceID]*trace{},
-		units:   map[string]*unit{},
-		past:    newAliases(2 * cfg.MaxOpen),
-		story:   index{},
-		waiting: map[trajectory.TraceID][]*trace{},
+		cfg:      cfg,
+		traces:   map[trajectory.TraceID]*trace{},
+		units:    map[string]*unit{},
+		sessions: map[sessionKey][]*session{},
+		past:     newAliases(2 * cfg.MaxOpen),
+		story:    index{},
+		waiting:  map[trajectory.TraceID][]*trace{},
 	}
 }
 
@@ -126,7 +128,9 @@ func (b *Buffer) Full() bool { return b.bytes-b.residue+b.extern >= b.cfg.MaxByt
 // span that is known already is dropped and counted.
 func (b *Buffer) Add(now int64, items []Item) error {
 	b.now = now
+	items = b.adoptAll(items)
 	if err := b.makeRoom(items); err != nil {
+		b.refuse(items)
 		return err
 	}
 	for i := range items {
@@ -232,6 +236,7 @@ func (b *Buffer) insert(it *Item) {
 	if it.Key != "" && t.key == "" {
 		t.key = it.Key
 	}
+	b.note(t, it.Span)
 	b.touch(t)
 }
 

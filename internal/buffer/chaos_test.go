@@ -37,7 +37,7 @@ func TestChaos(t *testing.T) {
 			}
 			if b.Add(now, items) == nil {
 				for _, it := range items {
-					if it.Span.Seq > 0 {
+					if it.Span.Seq > 0 && it.Span.Record == trajectory.RecordNone {
 						taken = append(taken, it.Span)
 					}
 				}
@@ -57,6 +57,7 @@ func TestChaos(t *testing.T) {
 		require.Empty(t, b.story)
 		require.Empty(t, b.units)
 		require.Empty(t, b.waiting)
+		require.Empty(t, b.sessions)
 		require.Empty(t, b.clock.units)
 		lost := 0
 		for _, s := range taken {
@@ -142,6 +143,18 @@ func randomItem(r *rand.Rand, now int64) Item {
 		s.Call.Reply = []*trajectory.Message{{Role: "assistant", Text: id(), ToolCalls: []trajectory.ToolCall{{ID: id(), Name: "f"}}}}
 	case trajectory.RoleToolSpan:
 		s.Tool = &trajectory.ToolRun{CallID: id()}
+	}
+	s.Hosts, s.Piece = r.IntN(4) == 0, r.IntN(8) == 0
+	if r.IntN(6) == 0 {
+		s.Reports = id()
+	}
+	if r.IntN(5) == 0 {
+		s.Service, s.User, s.Turn = fmt.Sprint("v", r.IntN(2)), []string{"", "u", "w"}[r.IntN(3)], id()
+		s.Record = trajectory.RecordEvent + trajectory.Record(r.IntN(3))
+		copy(s.SpanID[:], fmt.Sprint("r", 1+r.IntN(30))) // of what it says: no span's
+		if r.IntN(2) == 0 {
+			s.TraceID = trajectory.TraceID{}
+		}
 	}
 	it := Item{Span: s}
 	if r.IntN(2) == 0 {

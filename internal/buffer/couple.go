@@ -53,6 +53,12 @@ func (b *Buffer) coupleTo(t, c *trace) {
 		b.wait(t)
 		return
 	}
+	b.tie(t, c)
+}
+
+// tie makes c the cause of t.
+func (b *Buffer) tie(t, c *trace) {
+	t.leaveCause()
 	t.cause, t.spot = c, len(c.effects)
 	c.effects = append(c.effects, t)
 	t.unit.couplings++
@@ -121,7 +127,9 @@ func (b *Buffer) uncouple(t *trace) {
 	for _, e := range t.effects {
 		e.cause = nil
 		e.unit.couplings--
-		b.wait(e)
+		if e.link != nil {
+			b.wait(e)
+		}
 	}
 	t.effects = nil
 	if t.unit.state == opened && len(t.unit.traces) > 1 {

@@ -34,6 +34,8 @@ type emitted struct {
 	revision  int64
 	firstSeen int64
 	early     bool // closed before it was whole
+
+	stub *trajectory.Span // of records alone: that there was something
 }
 
 // part is one trajectory of a unit that is being handed out.
@@ -67,6 +69,7 @@ func (b *Buffer) handOut(u *unit, reason trajectory.CloseReason) {
 		b.name(&parts[i], u, claimed, taken)
 	}
 	b.retire(u, parts, claimed, reason)
+	b.retireRecords(u, parts, reason)
 	for i := range parts {
 		p := &parts[i]
 		b.handOutPart(u, p, b.partReason(u, p, i == len(parts)-1, reason))
@@ -81,7 +84,10 @@ func (b *Buffer) parts(u *unit) []part {
 	}
 	all = trajectory.Join(all)
 	groups := [][]*trajectory.Span{all}
-	if u.fragments() && len(all) > 1 {
+	switch {
+	case u.sessions > 0 && u.fragments():
+		groups = trajectory.CutSession(all)
+	case u.fragments() && len(all) > 1:
 		groups = trajectory.Cut(all)
 	}
 	parts := make([]part, 0, len(groups))
@@ -100,6 +106,9 @@ func (b *Buffer) parts(u *unit) []part {
 				p.traces = append(p.traces, t)
 			}
 		}
+		if slices.ContainsFunc(p.traces, func(t *trace) bool { return t.session == nil }) {
+			p.traces = slices.DeleteFunc(p.traces, func(t *trace) bool { return t.session != nil })
+		}
 		parts = append(parts, p)
 	}
 	return parts
@@ -107,7 +116,7 @@ func (b *Buffer) parts(u *unit) []part {
 
 // silent says whether the part is no attempt and nothing asks for its spans.
 func (p *part) silent() bool {
-	kept := slices.ContainsFunc(p.traces, func(t *trace) bool { return len(t.fresh) > 0 || t.part != nil })
+	kept := slices.ContainsFunc(p.traces, func(t *trace) bool { return len(t.fresh) > 0 || t.part != nil || len(t.parts) > 0 })
 	return !kept && !attempt(p.spans)
 }
 
@@ -136,6 +145,11 @@ func (b *Buffer) mayClaim(u *unit, e *emitted) bool {
 func (b *Buffer) name(p *part, u *unit, claimed map[*emitted]bool, taken map[string]bool) {
 	first := p.traces[0]
 	own := ""
+	if first.session != nil {
+		p.id = first.sessionPart(p.spans)
+		p.was = first.parts[p.id]
+		return
+	}
 	switch {
 	case first.continues != "":
 		own = trajectory.IDOf(first.continues + "/" + p.spans[0].SpanID.String())
@@ -168,13 +182,15 @@ func (b *Buffer) name(p *part, u *unit, claimed map[*emitted]bool, taken map[str
 // trajectory: two that turned out to be one.
 func (b *Buffer) retire(u *unit, parts []part, claimed map[*emitted]bool, reason trajectory.CloseReason) {
 	gone := map[*emitted]int{} // → its entry in b.ready
+	seen := map[*trace]bool{}  // one trace may be in several parts
 	for i := range parts {
 		p := &parts[i]
 		for _, t := range p.traces {
 			e := t.part
-			if e == nil || claimed[e] || !b.mayClaim(u, e) {
+			if e == nil || claimed[e] || seen[t] || !b.mayClaim(u, e) {
 				continue
 			}
+			seen[t] = true
 			at, ok := gone[e]
 			if !ok {
 				at = len(b.ready)
@@ -215,8 +231,14 @@ func (b *Buffer) partReason(u *unit, p *part, last bool, reason trajectory.Close
 	if p.traces[0].continues != "" {
 		return trajectory.CloseLate
 	}
+	if reason == trajectory.CloseIdle && u.sessions > 0 && u.key == "" && p.ended() {
+		return trajectory.CloseComplete // only records of its session were waited for
+	}
 	if !early(reason) || !u.fragments() {
 		return reason
+	}
+	if p.traces[0].session != nil && !last {
+		return trajectory.CloseIdle // the next turn began
 	}
 	seen := int64(0)
 	for _, t := range p.traces {
@@ -242,8 +264,33 @@ func early(r trajectory.CloseReason) bool {
 	return false
 }
 
+// ended says whether all traces of the part are whole.
+func (p *part) ended() bool {
+	return !slices.ContainsFunc(p.traces, func(t *trace) bool { return !t.whole })
+}
+
 func (p *part) rooted() bool {
 	return slices.ContainsFunc(p.traces, func(t *trace) bool { return t.rooted })
+}
+
+// remember notes in what a trace was handed out.
+func (b *Buffer) remember(t *trace, e *emitted, spans []*trajectory.Span) {
+	if t.session == nil {
+		t.part = e
+		return
+	}
+	if t.parts == nil {
+		t.parts = map[string]*emitted{}
+	}
+	if t.parts[e.id] == nil {
+		s := spans[0]
+		e.stub = &trajectory.Span{
+			TraceID: s.TraceID, SpanID: s.SpanID, Start: s.Start, End: s.End, Service: s.Service, Conversation: s.Conversation,
+			Harness: trajectory.Harness{Told: true, Session: true},
+		}
+		t.parts[e.id] = e
+		b.grow(t, spanCost)
+	}
 }
 
 // handOutPart makes one trajectory ready, unless it was handed out as it is.
@@ -259,7 +306,7 @@ func (b *Buffer) handOutPart(u *unit, p *part, reason trajectory.CloseReason) {
 	c := Closed{Spans: p.spans, Prepared: p.prepared}
 	ambiguous := false
 	for _, t := range p.traces {
-		t.part = e
+		b.remember(t, e, p.spans)
 		ambiguous = ambiguous || t.ambiguous
 		for i := range t.fresh {
 			b.grow(t, -int64(max(t.fresh[i].Size, 0)))

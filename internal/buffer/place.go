@@ -31,6 +31,8 @@ func (b *Buffer) joinKey(t *trace) string {
 			}
 		}
 		return key
+	case t.session != nil && len(t.session.hosts) > 0:
+		return "" // it waits with them
 	case t.isFragment() && t.conversation != "":
 		return keyConversation + t.tenant + "\x00" + t.conversation
 	}
@@ -59,6 +61,11 @@ func (b *Buffer) place(t *trace) {
 			b.leave(t)
 			b.join(t, b.keyed(key))
 		}
+	case t.session != nil:
+		if t.unit == nil || t.unit.key != "" {
+			b.leave(t)
+			b.join(t, b.newUnit(""))
+		}
 	case t.isFragment() && !b.cfg.ByKey:
 		if t.unit == nil || t.unit.key != "" {
 			b.leave(t)
@@ -74,6 +81,7 @@ func (b *Buffer) place(t *trace) {
 	}
 	if !b.cfg.ByKey {
 		b.couple(t)
+		b.gather(t)
 	}
 }
 

@@ -48,7 +48,7 @@ func newWorld(r *rand.Rand) *world {
 	w := &world{r: r}
 	for i := range 2 + r.IntN(6) {
 		name := fmt.Sprintf("%c", 'A'+i)
-		switch r.IntN(6) {
+		switch r.IntN(8) {
 		case 0:
 			w.agent(name, "")
 		case 1:
@@ -64,6 +64,10 @@ func newWorld(r *rand.Rand) *world {
 			w.log(w.items[from:])
 		case 5:
 			w.team(name)
+		case 6:
+			w.coder(name, true)
+		case 7:
+			w.coder(name, false)
 		}
 	}
 	return w
@@ -132,6 +136,48 @@ func (w *world) team(name string) {
 			w.span(fmt.Sprintf("%s-%d", name, i), root.SpanID, trajectory.RoleModelSpan)
 		case 1:
 			from = root
+		}
+	}
+}
+
+// coder is a coding agent: a message of the user is a turn, in a trace of its own
+// or in records alone; what a tool began may be told by a later turn.
+func (w *world) coder(name string, traced bool) {
+	of := func(s *trajectory.Span) *trajectory.Span {
+		s.Service, s.Conversation = "cli", name
+		return s
+	}
+	told := func(role trajectory.Role, turn string) *trajectory.Span {
+		s := of(w.span("", trajectory.SpanID{}, role))
+		s.Record, s.Turn, s.Name, s.Start = trajectory.RecordEvent, turn, fmt.Sprint(role), s.End
+		return s
+	}
+	ids := w.r.IntN(2) == 0 // records name their turns
+	for i := range 1 + w.r.IntN(4) {
+		turn := ""
+		if ids {
+			turn = fmt.Sprint(name, i)
+		}
+		w.clock += int64(time.Minute)
+		under := trajectory.SpanID{}
+		if traced {
+			root := of(w.span(fmt.Sprint(name, i), trajectory.SpanID{}, trajectory.RoleAgentSpan))
+			root.Hosts, under = true, root.SpanID
+			if i > 0 && w.r.IntN(3) == 0 {
+				root.Reports = fmt.Sprint("call", w.r.IntN(i))
+			}
+			defer func() { root.End = max(root.End, root.Start+int64(30*time.Second)) }()
+			if w.r.IntN(2) == 0 {
+				tool := of(w.span(fmt.Sprint(name, i), under, trajectory.RoleToolSpan))
+				tool.Hosts, tool.Tool = true, &trajectory.ToolRun{CallID: fmt.Sprint("call", i)}
+			}
+		}
+		if !traced || w.r.IntN(2) == 0 {
+			told(trajectory.RoleAgentSpan, turn)
+		}
+		for range w.r.IntN(3) {
+			told(trajectory.RoleModelSpan, turn).Call = &trajectory.Call{}
+			told(trajectory.RoleToolSpan, turn).Tool = &trajectory.ToolRun{CallID: fmt.Sprint("run", w.spans)}
 		}
 	}
 }

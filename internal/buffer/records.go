@@ -5,7 +5,7 @@ import "github.com/tracegrad/tracegrad/internal/trajectory"
 // readRecords looks anew at the call of a trace that has log records and may be
 // a fragment: what its prompt says decides what it continues.
 func (b *Buffer) readRecords(t *trace) {
-	if !t.records || t.agent || t.root {
+	if !t.records || t.agent || t.root || t.session != nil {
 		return
 	}
 	var call *trajectory.Span

@@ -212,6 +212,9 @@ func render(out *strings.Builder, list []Closed, names map[string]string) {
 
 func spanName(s *trajectory.Span) string {
 	trace := strings.TrimRight(string(s.TraceID[:]), "\x00")
+	if s.Session {
+		trace = "~"
+	}
 	return trace + "." + strings.TrimRight(string(s.SpanID[:]), "\x00")
 }
 
@@ -224,6 +227,9 @@ func nameOf(id string, spans []*trajectory.Span, names map[string]string) string
 			if id == trajectory.IDOf(of+"/"+s.SpanID.String()) {
 				return names[of] + "/" + spanName(s)
 			}
+		}
+		if id == trajectory.IDOf(s.TraceID.String()+"/turn/"+s.Turn) {
+			return "~" + s.Turn
 		}
 		if id == trajectory.IDOf(s.TraceID.String()+"/"+s.SpanID.String()) {
 			return strings.SplitN(spanName(s), ".", 2)[0] + "/" + spanName(s)
@@ -289,6 +295,8 @@ func parseItem(t *testing.T, text string, now int64, names map[string]string) It
 			s.User = v
 		case f == "piece":
 			s.Piece = true
+		case f == "hosts":
+			s.Hosts = true
 		case k == "turn":
 			s.Turn = v
 		case k == "reports":

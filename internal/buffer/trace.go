@@ -57,6 +57,10 @@ type trace struct {
 	call   *trajectory.Span // root that is a model call or a tool run, with its records
 	whole  bool             // ended, as far as the tree can tell; see ended
 
+	session *session            // whose records it stands for; nil = it is a trace
+	seats   []seat              // its places in sessions
+	parts   map[string]*emitted // trajectories of nothing but records that were handed out
+
 	fragment          // its place in the message history
 	coupling          // its place among what span links tie together
 	part     *emitted // the trajectory that it was last handed out in
@@ -198,7 +202,7 @@ func (t *trace) held() int64 {
 // or it says so.
 func (t *trace) isFragment() bool {
 	switch {
-	case t.piece && t.conversation != "":
+	case (t.piece || t.session != nil) && t.conversation != "":
 		return true
 	case t.state:
 		return t.conversation != "" && t.known.len() == 1

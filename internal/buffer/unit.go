@@ -25,7 +25,8 @@ type unit struct {
 	last      int64 // arrival of its last new span
 	bytes     int64
 	open      int // traces that are not whole
-	couplings int // traces that span links tie to another
+	couplings int // traces that span links or sessions tie to another
+	sessions  int // traces that stand for the records of a session
 	gone      bool
 	torn      bool // lost a link; is about to be rebuilt
 
@@ -39,7 +40,7 @@ type unit struct {
 // trajectories. A rollout id, configured attributes or span links say that it is
 // one.
 func (u *unit) fragments() bool {
-	return strings.HasPrefix(u.key, keyConversation) || u.key == "" && u.couplings == 0 && u.traces[0].isFragment()
+	return strings.HasPrefix(u.key, keyConversation) || u.sessions > 0 && (u.key == "" || strings.HasPrefix(u.key, keyConversation)) || u.key == "" && u.couplings == 0 && u.traces[0].isFragment()
 }
 
 // ended says whether every trace is whole. Where attributes join, more traces
@@ -64,6 +65,9 @@ func (b *Buffer) join(t *trace, u *unit) {
 	}
 	if t.cause != nil {
 		u.couplings++
+	}
+	if t.session != nil {
+		u.sessions++
 	}
 	t.whole = t.ended()
 	if !t.whole {
@@ -105,6 +109,9 @@ func (b *Buffer) leave(t *trace) {
 	if t.cause != nil {
 		u.couplings--
 	}
+	if t.session != nil {
+		u.sessions--
+	}
 	t.unit = nil
 	if len(u.traces) == 0 {
 		b.drop(u)
@@ -142,6 +149,7 @@ func (b *Buffer) merge(x, y *unit) *unit {
 	x.bytes += y.bytes
 	x.open += y.open
 	x.couplings += y.couplings
+	x.sessions += y.sessions
 	x.since, x.last = min(x.since, y.since), max(x.last, y.last)
 	b.drop(y)
 	return x
@@ -212,7 +220,7 @@ func (b *Buffer) empty(t *trace) {
 func (b *Buffer) expire(u *unit) {
 	for _, t := range u.traces {
 		b.unlink(t)
-		if t.part == nil {
+		if t.part == nil && t.session == nil {
 			b.tally.NoAttempt += int64(len(t.all()))
 		}
 		switch {
@@ -225,6 +233,7 @@ func (b *Buffer) expire(u *unit) {
 			}
 		}
 		b.stopWaiting(t)
+		b.dismiss(t)
 		delete(b.traces, t.id)
 		b.bytes -= t.bytes
 		t.unit = nil

@@ -61,10 +61,11 @@ type spanCase struct {
 		Name       string
 		Attributes map[string]any
 	}
-	Status  *string // error status with this message
-	Body    any
-	Dropped uint32
-	Marked  *bool
+	Status   *string // error status with this message
+	Body     any
+	Dropped  uint32
+	Untraced bool // a record that names no trace
+	Marked   *bool
 }
 
 func (c *spanCase) decode(t *testing.T, d *genai.Decoder, record bool) (marked bool, got string) {
@@ -88,8 +89,10 @@ func (c *spanCase) record(t *testing.T) (pcommon.Resource, plog.LogRecord) {
 	require.NoError(t, r.Attributes().FromRaw(c.Attributes))
 	require.NoError(t, r.Body().FromRaw(c.Body))
 	r.SetEventName(c.Name)
-	r.SetTraceID(pcommon.TraceID{1})
-	r.SetSpanID(pcommon.SpanID{2})
+	if !c.Untraced {
+		r.SetTraceID(pcommon.TraceID{1})
+		r.SetSpanID(pcommon.SpanID{2})
+	}
 	r.SetTimestamp(5)
 	return res, r
 }
@@ -163,7 +166,7 @@ func dump(s *trajectory.Span) string {
 	for _, flag := range []struct {
 		name string
 		set  bool
-	}{{"relay", s.Relay}, {"piece", s.Piece}} {
+	}{{"relay", s.Relay}, {"piece", s.Piece}, {"hosts records", s.Hosts}} {
 		if flag.set {
 			line(flag.name, true)
 		}

@@ -66,6 +66,7 @@ func helper(source string) bool {
 
 func readClaudeCode(d *Decoder, s *trajectory.Span, span ptrace.Span) {
 	o := d.claude(s, span.Attributes())
+	s.Hosts = s.Role == trajectory.RoleAgentSpan || s.Role == trajectory.RoleToolSpan
 	switch s.Role {
 	case trajectory.RoleAgentSpan:
 		s.In = o.shown(s, o.prompt)
@@ -133,6 +134,8 @@ func (d *Decoder) claude(s *trajectory.Span, attrs pcommon.Map) (o claude) {
 			s.Starts = d.memo.name(v.AsString())
 		case "agent.name":
 			s.Agent = d.memo.name(v.AsString())
+		case "session.id": // what semconv calls the conversation is a sub-agent's own
+			s.Conversation = d.memo.name(v.AsString())
 		case "agent_id":
 			s.AgentID = d.memo.name(v.AsString())
 		case "prompt.id":

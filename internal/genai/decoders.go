@@ -107,14 +107,20 @@ func (d *Decoders) of(id trajectory.TraceID) *Decoder {
 
 func (d *Decoders) decodeLoose(res pcommon.Resource, scope pcommon.InstrumentationScope, span ptrace.Span) *trajectory.Span {
 	s := d.loose.Decode(res, scope, span)
-	if d.looseSize += max(s.Size, 0); d.looseSize > maxLooseBytes {
-		d.loose, d.looseSize = NewDecoder(d.opt), 0
-	}
+	d.remember(s)
 	return s
 }
 
+// remember bounds what the decoder of fragments remembers.
+func (d *Decoders) remember(s *trajectory.Span) {
+	if d.looseSize += max(s.Size, 0); d.looseSize > maxLooseBytes {
+		d.loose, d.looseSize = NewDecoder(d.opt), 0
+	}
+}
+
 // DecodeRecords reads the log records of a request that say something of an
-// agent's call, as [Decoder.DecodeRecord] does.
+// agent's call, as [Decoder.DecodeRecord] does. Those that name no trace have
+// none: their session tells whose they are.
 func (d *Decoders) DecodeRecords(ld plog.Logs) []*trajectory.Span {
 	var list []*trajectory.Span
 	same := map[trajectory.SpanID]int{} // records of this request that say the same at the same time
@@ -125,13 +131,23 @@ func (d *Decoders) DecodeRecords(ld plog.Logs) []*trajectory.Span {
 					continue
 				}
 				id := RecordID(r)
-				s := d.of(trajectory.TraceID(r.TraceID())).DecodeRecord(rl.Resource(), sl.Scope(), r, same[id])
-				same[id]++
-				if s != nil && s.TraceID != (trajectory.TraceID{}) {
+				if s := d.decodeRecord(rl.Resource(), sl.Scope(), r, same[id]); s != nil {
 					list = append(list, s)
 				}
+				same[id]++
 			}
 		}
 	}
 	return list
+}
+
+func (d *Decoders) decodeRecord(res pcommon.Resource, scope pcommon.InstrumentationScope, r plog.LogRecord, nth int) *trajectory.Span {
+	if id := trajectory.TraceID(r.TraceID()); id != (trajectory.TraceID{}) {
+		return d.of(id).DecodeRecord(res, scope, r, nth)
+	}
+	s := d.loose.DecodeRecord(res, scope, r, nth)
+	if s != nil {
+		d.remember(s)
+	}
+	return s
 }

@@ -2,6 +2,7 @@ package genai
 
 import (
 	"hash/fnv"
+	"math/bits"
 	"strconv"
 	"strings"
 
@@ -79,7 +80,7 @@ func Recorded(r plog.LogRecord) bool { return events[eventName(r)] != nil }
 // [trajectory.Join] folds it into that span. nth tells records of a request
 // apart that say the same at the same time. It is nil if the record says
 // nothing of a call, or nothing ties it to one.
-func (d *Decoder) DecodeRecord(res pcommon.Resource, _ pcommon.InstrumentationScope, rec plog.LogRecord, nth int) *trajectory.Span {
+func (d *Decoder) DecodeRecord(res pcommon.Resource, scope pcommon.InstrumentationScope, rec plog.LogRecord, nth int) *trajectory.Span {
 	e := event{name: eventName(rec), attrs: rec.Attributes(), body: rec.Body(), loaded: true}
 	read := events[e.name]
 	if read == nil {
@@ -89,6 +90,7 @@ func (d *Decoder) DecodeRecord(res pcommon.Resource, _ pcommon.InstrumentationSc
 	defer d.end()
 	added := d.memo.added
 	r := d.r
+	r.spoken = spokenIn(scope.Name())
 	r.flat.room, r.indexed.room = rec.Attributes().Len()+64, rec.Attributes().Len()+64
 	for k, v := range rec.Attributes().All() {
 		r.take(k, v)
@@ -113,8 +115,29 @@ func (d *Decoder) DecodeRecord(res pcommon.Resource, _ pcommon.InstrumentationSc
 	if s.Previous == "" {
 		s.Previous = d.r.previous
 	}
+	for spoken := r.spoken; spoken != 0; spoken &= spoken - 1 {
+		if fix := dialects[bits.TrailingZeros64(spoken)].record; fix != nil {
+			fix(d, s)
+		}
+	}
+	if s.TraceID == (trajectory.TraceID{}) && !ofSession(s) {
+		return nil
+	}
 	s.Size = 256 + d.memo.added - added + len(s.In) + len(s.Out)
 	return s
+}
+
+// ofSession says whether a record that names no trace can be tied to a call by
+// its session. One that shows a whole call, or its request, is an event of its
+// own.
+func ofSession(s *trajectory.Span) bool {
+	if s.Record == trajectory.RecordDetails {
+		s.Record = trajectory.RecordRequest
+		if c := s.Call; len(c.Reply) > 0 || c.ResponseID != "" || c.FinishReason != "" || c.OutputTokens != nil {
+			s.Record = trajectory.RecordEvent
+		}
+	}
+	return s.Conversation != "" && s.Record >= trajectory.RecordEvent
 }
 
 // newRecord is a record that says nothing yet.

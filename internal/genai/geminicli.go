@@ -1,6 +1,7 @@
 package genai
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -20,7 +21,16 @@ var geminiCLI = dialect{
 	rows: []row{
 		{"gen_ai.tool.call_id", fToolCallID},
 	},
-	read: readGeminiCLI,
+	read:   readGeminiCLI,
+	record: geminiRecord,
+}
+
+func init() {
+	events["gemini_cli.user_prompt"] = geminiPrompt
+	events["gemini_cli.api_request"] = geminiRequest
+	events["gemini_cli.api_response"] = geminiResponse
+	events["gemini_cli.api_error"] = geminiResponse
+	events["gemini_cli.tool_call"] = geminiTool
 }
 
 const geminiCLIName = "gemini-cli"
@@ -81,6 +91,111 @@ func (d *Decoder) geminiReply(ms []*trajectory.Message) []*trajectory.Message {
 		return nil
 	}
 	return []*trajectory.Message{d.memo.shared(&whole)}
+}
+
+// geminiRecord corrects what other readers made of the program's records.
+func geminiRecord(d *Decoder, s *trajectory.Span) {
+	s.Dialect = geminiCLIName
+	if s.Call != nil {
+		s.Call.Reply = d.geminiReply(s.Call.Reply)
+	}
+}
+
+func geminiPrompt(_ *Decoder, e event, s *trajectory.Span) bool {
+	s.Record, s.Role, s.Call = trajectory.RecordEvent, trajectory.RoleAgentSpan, nil
+	s.Turn = attr(e.attrs, "prompt_id")
+	if s.In = attr(e.attrs, "prompt"); redacted(s.In) {
+		s.In = ""
+	}
+	return true
+}
+
+func geminiRequest(d *Decoder, e event, s *trajectory.Span) bool {
+	s.Record = trajectory.RecordRequest
+	s.Turn = attr(e.attrs, "prompt_id")
+	s.Call.RequestModel = d.memo.name(attr(e.attrs, "model"))
+	var missing trajectory.Reason
+	s.Call.Prompt, missing = d.request(attr(e.attrs, "request_text"), nil)
+	s.Missing = addReason(s.Missing, missing)
+	return len(s.Call.Prompt) > 0
+}
+
+// geminiResponse reads a call that ended. The response is a list of its chunks.
+func geminiResponse(d *Decoder, e event, s *trajectory.Span) bool {
+	c := s.Call
+	s.Record = trajectory.RecordEvent
+	c.RequestModel = d.memo.name(attr(e.attrs, "model"))
+	for k, v := range e.attrs.All() {
+		switch k {
+		case "prompt_id":
+			s.Turn = v.AsString()
+		case "input_token_count":
+			c.InputTokens = counted(v)
+		case "output_token_count":
+			c.OutputTokens = counted(v)
+		case "cached_content_token_count":
+			c.CachedTokens = counted(v)
+		case "duration_ms":
+			begins(s, counted(v))
+		case "error", "error.message":
+			s.Error = cmp.Or(s.Error, v.AsString())
+		case "response_text":
+			d.geminiChunks(s, v.AsString())
+		}
+	}
+	if strings.HasSuffix(e.name, "error") {
+		s.Error = cmp.Or(s.Error, "error")
+	} else {
+		s.Error = ""
+	}
+	return true
+}
+
+func (d *Decoder) geminiChunks(s *trajectory.Span, raw string) {
+	list := scanner{s: raw}
+	if list.peek() != '[' {
+		return
+	}
+	for more := list.enter('['); more; more = list.next(']') {
+		chunk := list.value()
+		if s.Call.ResponseID == "" {
+			s.Call.ResponseID = chunk.member("responseId").asText()
+		}
+		ms, _ := d.response(chunk.raw, s.Call)
+		s.Call.Reply = append(s.Call.Reply, ms...)
+	}
+	if !list.done() {
+		s.Call.Reply, s.Missing = nil, addReason(s.Missing, trajectory.ReasonTruncated)
+	}
+}
+
+// geminiTool reads a tool run; one that the user refused never ran.
+func geminiTool(d *Decoder, e event, s *trajectory.Span) bool {
+	s.Record, s.Role, s.Call, s.Tool = trajectory.RecordEvent, trajectory.RoleToolSpan, nil, &trajectory.ToolRun{}
+	ran := true
+	for k, v := range e.attrs.All() {
+		switch k {
+		case "prompt_id":
+			s.Turn = v.AsString()
+		case "function_name":
+			s.Tool.Name = d.memo.name(v.AsString())
+		case "function_args":
+			s.Tool.Arguments = object(v.AsString())
+		case "duration_ms":
+			begins(s, counted(v))
+		case "decision":
+			ran = ran && v.AsString() != "reject"
+		case "success":
+			if v.AsString() == "false" {
+				s.Error = cmp.Or(s.Error, "error")
+			}
+		case "error", "error.message":
+			if text := v.AsString(); text != "" {
+				s.Error = text
+			}
+		}
+	}
+	return ran && s.Tool.Name != ""
 }
 
 // geminiID is the id of a tool call as the history shows it: the client makes

@@ -93,6 +93,7 @@ type dialect struct {
 	name   string
 	marker string   // the attribute that proves it; "" = see scope and prefix
 	scope  string   // the instrumentation scope that proves it, with all spans of it; one that ends with a space is what scopes begin with; "" = none
+	also   []string // further scopes
 	prefix string   // what the names of its attributes begin with: one proves it; "" = none
 	proof  []string // rows that prove it too, and leave open what the span is
 	rows   []row
@@ -104,6 +105,10 @@ type dialect struct {
 	// read adds what rows cannot say, after the fields were read; for spans that
 	// speak the dialect only. nil = nothing.
 	read func(d *Decoder, s *trajectory.Span, span ptrace.Span)
+
+	// record is the same for log records of the dialect's scope, whatever event
+	// they are. nil = nothing.
+	record func(d *Decoder, s *trajectory.Span)
 }
 
 // dialects in order of preference: of two names that fill one field, the one
@@ -111,6 +116,7 @@ type dialect struct {
 var dialects = []dialect{
 	claudeCode,
 	geminiCLI,
+	codex,
 	semconv,
 	openInference,
 	vercel,
@@ -250,6 +256,9 @@ func init() {
 		case strings.HasSuffix(s, " "):
 			openScopes = append(openScopes, prefix{s, 1 << d})
 		case s != "":
+			scopes[s] |= 1 << d
+		}
+		for _, s := range dialects[d].also {
 			scopes[s] |= 1 << d
 		}
 		if p := dialects[d].prefix; p != "" {

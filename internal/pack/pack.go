@@ -242,12 +242,14 @@ const (
 	bitReports
 	bitRelay
 	bitPiece
+	bitHosts
+	bitTold
 	bitSession
 )
 
 func (w *writer) harness(h *trajectory.Harness) {
 	l, at := &w.last.Harness, w.mask()
-	m := when(h.Relay, bitRelay) | when(h.Piece, bitPiece) | when(h.Session, bitSession)
+	m := when(h.Relay, bitRelay) | when(h.Piece, bitPiece) | when(h.Hosts, bitHosts) | when(h.Told, bitTold) | when(h.Session, bitSession)
 	m |= w.other(bitTurn, h.Turn, &l.Turn)
 	m |= w.other(bitAgentID, h.AgentID, &l.AgentID)
 	m |= w.some(bitRequest, h.Request)

@@ -196,6 +196,7 @@ func (r *reader) harness(h *trajectory.Harness) {
 	h.Request = r.some(m & bitRequest)
 	h.Starts = r.some(m & bitStarts)
 	h.Reports = r.some(m & bitReports)
+	h.Hosts, h.Told = m&bitHosts != 0, m&bitTold != 0
 	h.Relay, h.Piece, h.Session = m&bitRelay != 0, m&bitPiece != 0, m&bitSession != 0
 }
 

@@ -65,7 +65,7 @@ func (b *builder) describe(t *Trajectory, nodes []*node) {
 	attributes := map[string]string{}
 	var firstSeen *Span
 	for _, n := range nodes {
-		if n.span != nil {
+		if n.span != nil && !n.span.Session {
 			traces = appendNew(traces, b.hexed.trace(n.span.TraceID))
 		}
 	}
@@ -73,7 +73,9 @@ func (b *builder) describe(t *Trajectory, nodes []*node) {
 		maps.Copy(attributes, b.tree.spans[r].Attributes)
 	}
 	for _, s := range b.tree.spans {
-		traces = appendNew(traces, b.hexed.trace(s.TraceID))
+		if !s.Session {
+			traces = appendNew(traces, b.hexed.trace(s.TraceID))
+		}
 		if firstSeen == nil || s.Seq < firstSeen.Seq {
 			firstSeen = s
 		}

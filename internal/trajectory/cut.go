@@ -19,7 +19,7 @@ import (
 // asked for them.
 func Cut(spans []*Span) [][]*Span {
 	spans = Restore(spans)
-	c := cutter{byPrompt: map[uint64][]*fragment{}, byID: map[string]*fragment{}, room: maxResumed}
+	c := newCutter()
 	var others []*Span
 	for _, s := range spans {
 		if isModel(s) && s.Call != nil {
@@ -91,6 +91,10 @@ type cutter struct {
 	room     int                    // for prompts that are put together
 }
 
+func newCutter() cutter {
+	return cutter{byPrompt: map[uint64][]*fragment{}, byID: map[string]*fragment{}, room: maxResumed}
+}
+
 // whole is a call with its whole prompt where the server held the beginning of
 // it: that may be in another trajectory.
 func (c *cutter) whole(f *fragment) *fragment {
@@ -123,9 +127,19 @@ func (c *cutter) place(f *fragment) {
 		p = c.related(f)
 	}
 	if p == nil {
-		p = &part{asked: f.asked}
-		c.parts = append(c.parts, p)
+		p = c.begin(f)
 	}
+	c.put(f, p)
+}
+
+// begin makes a trajectory for a call.
+func (c *cutter) begin(f *fragment) *part {
+	p := &part{asked: f.asked}
+	c.parts = append(c.parts, p)
+	return p
+}
+
+func (c *cutter) put(f *fragment, p *part) {
 	f.part = p
 	p.calls = append(p.calls, f)
 	p.spans = append(p.spans, f.span)

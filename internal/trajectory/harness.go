@@ -38,6 +38,7 @@ type finder struct {
 	j      *joiner
 	calls  map[whereabouts][]int // model spans by start
 	runs   map[whereabouts][]int // tool spans by start
+	agents map[whereabouts][]int // spans of agents that host records, by start
 	sorted bool                  // the lists are
 	byID   map[placed]int
 	told   map[told]bool           // what a span has a record of
@@ -59,7 +60,7 @@ func (j *joiner) settle(own []*Span) {
 	slices.SortStableFunc(own, func(a, b *Span) int {
 		return cmp.Or(cmp.Compare(a.End, b.End), cmp.Compare(a.Order, b.Order), cmp.Compare(a.Name, b.Name), slices.Compare(a.SpanID[:], b.SpanID[:]))
 	})
-	f := &finder{j: j, calls: map[whereabouts][]int{}, byID: map[placed]int{}, told: map[told]bool{}, events: map[whereabouts][]*Span{}, of: map[*Span]int{}, runs: map[whereabouts][]int{}}
+	f := &finder{j: j, calls: map[whereabouts][]int{}, byID: map[placed]int{}, told: map[told]bool{}, events: map[whereabouts][]*Span{}, of: map[*Span]int{}, runs: map[whereabouts][]int{}, agents: map[whereabouts][]int{}}
 	for i := range j.spans {
 		f.know(i)
 	}
@@ -69,6 +70,9 @@ func (j *joiner) settle(own []*Span) {
 	for _, list := range f.runs {
 		slices.SortFunc(list, f.byStart)
 	}
+	for _, list := range f.agents {
+		slices.SortFunc(list, f.byStart)
+	}
 	f.sorted = true
 	for _, r := range own {
 		if r.Record == RecordEvent {
@@ -76,11 +80,13 @@ func (j *joiner) settle(own []*Span) {
 		}
 	}
 	for _, r := range own {
-		switch r.Record {
-		case RecordRequest:
-			f.tell(r, f.request(r))
-		case RecordResponse:
+		if r.Record == RecordResponse {
 			f.response(r)
+		}
+	}
+	for _, r := range slices.Backward(own) { // the last request before a call is its own
+		if r.Record == RecordRequest {
+			f.tell(r, f.request(r))
 		}
 	}
 }
@@ -99,6 +105,10 @@ func (f *finder) know(i int) {
 		f.file(s, "request", s.Request, i)
 		if s.Call != nil {
 			f.file(s, "response", s.Call.ResponseID, i)
+		}
+	case RoleAgentSpan:
+		if s.Hosts {
+			f.place(f.agents, i)
 		}
 	case RoleToolSpan:
 		if s.Tool == nil {
@@ -161,6 +171,10 @@ func (f *finder) tell(r *Span, i int) {
 	key := spanKey{s.TraceID, s.SpanID}
 	f.j.records[key] = append(f.j.records[key], r)
 	f.told[told{i, r.Name}] = true
+	f.file(s, "request", r.Request, i)
+	if r.Call != nil {
+		f.file(s, "response", r.Call.ResponseID, i)
+	}
 	if r.Role == RoleModelSpan && r.Record == RecordEvent {
 		f.of[r] = i
 		p := placeOf(r)
@@ -173,18 +187,32 @@ func (f *finder) event(r *Span) {
 	i := -1
 	switch r.Role {
 	case RoleModelSpan:
-		if i = f.call(r, r.End, func(s *Span) int64 { return s.End }); i < 0 && f.attempt(r) {
+		if i = f.call(r, r.End, lag, func(s *Span) int64 { return s.End }); i < 0 && f.attempt(r) {
 			return
 		}
 	case RoleToolSpan:
 		i = f.run(r)
 	case RoleAgentSpan:
-		i = f.host(r, RoleAgentSpan)
+		if i = f.host(r, RoleAgentSpan); i < 0 && r.Session {
+			i = f.goingOn(r)
+		}
 	}
 	if i < 0 {
 		i = f.stand(r)
 	}
 	f.tell(r, i)
+}
+
+// goingOn is the latest agent span of a session that was going on when a record
+// of what the user said was written.
+func (f *finder) goingOn(r *Span) int {
+	best := -1
+	for _, i := range f.around(f.agents[placeOf(r)], r.End) {
+		if s := f.j.spans[i]; r.End <= s.End+tick && agree(r.User, s.User) {
+			best = i
+		}
+	}
+	return best
 }
 
 // host is the span that a record was written under, if it has the role.
@@ -199,8 +227,8 @@ func (f *finder) host(r *Span, role Role) int {
 func (f *finder) stand(r *Span) int {
 	s := &Span{
 		TraceID: r.TraceID, SpanID: r.SpanID, ParentID: r.ParentID, Name: r.Name, Start: r.Start, End: r.End, Role: r.Role, GenAI: true,
-		Dialect: r.Dialect, Service: r.Service, Conversation: r.Conversation, Seq: r.Seq,
-		Harness: Harness{Turn: r.Turn, AgentID: r.AgentID, Request: r.Request, Session: r.Session},
+		Dialect: r.Dialect, Service: r.Service, Conversation: r.Conversation, User: r.User, Seq: r.Seq, Error: r.Error,
+		Harness: Harness{Turn: r.Turn, AgentID: r.AgentID, Request: r.Request, Reports: r.Reports, Told: true, Session: r.Session},
 	}
 	key, i := spanKey{s.TraceID, s.SpanID}, len(f.j.spans)
 	if r.Role == RoleToolSpan && r.Tool != nil {
@@ -258,9 +286,20 @@ func (f *finder) around(list []int, at int64) []int {
 	return list[max(0, end-maxLook):end]
 }
 
-// request finds the call of a request that was written before it ended.
+// request finds the call of a request that was written before it ended. Where
+// only the ends of calls are told it is the first that ended after it.
 func (f *finder) request(r *Span) int {
-	return f.call(r, r.Start, func(s *Span) int64 { return s.Start })
+	if i := f.call(r, r.Start, tick, func(s *Span) int64 { return s.Start }); i >= 0 {
+		return i
+	}
+	list := f.calls[placeOf(r)]
+	from, _ := slices.BinarySearchFunc(list, r.Start, f.startsAt)
+	for _, i := range list[from:min(len(list), from+maxLook)] {
+		if s := f.j.spans[i]; s.Told && s.End >= r.End && !f.told[told{i, r.Name}] && alike(r, s) != likenessNo {
+			return i
+		}
+	}
+	return -1
 }
 
 // response finds the call of a response that was written after the event of its
@@ -282,7 +321,7 @@ func (f *finder) response(r *Span) {
 			return
 		}
 	}
-	i := f.call(r, r.End, func(s *Span) int64 { return s.End })
+	i := f.call(r, r.End, lag, func(s *Span) int64 { return s.End })
 	if i < 0 {
 		i = f.stand(r)
 	}
@@ -317,15 +356,16 @@ func (f *finder) named(r *Span) int {
 }
 
 // call finds the call that a record is of: by ids, by what both show, else the
-// one whose end (or start) is nearest, unless two of them were going on.
-func (f *finder) call(r *Span, at int64, end func(*Span) int64) int {
+// one whose end (or start) is nearest, of those that had not ended for longer
+// than slack, unless two of them were going on.
+func (f *finder) call(r *Span, at, slack int64, end func(*Span) int64) int {
 	if i := f.named(r); i >= 0 && !f.told[told{i, r.Name}] {
 		return i
 	}
 	best, bestFit, open := -1, likenessNo, 0
 	for _, i := range f.around(f.calls[placeOf(r)], at) {
 		s := f.j.spans[i]
-		if at > s.End+lag || f.told[told{i, r.Name}] {
+		if at > s.End+slack || f.told[told{i, r.Name}] {
 			continue
 		}
 		l := alike(r, s)
@@ -357,7 +397,7 @@ const (
 )
 
 func alike(r, s *Span) likeness {
-	if r.AgentID != s.AgentID || !agree(r.Turn, s.Turn) || !agree(r.Request, s.Request) || r.Record == RecordEvent && (r.Error == "") != (s.Error == "") {
+	if r.AgentID != s.AgentID || !agree(r.User, s.User) || !agree(r.Turn, s.Turn) || !agree(r.Request, s.Request) || r.Record == RecordEvent && (r.Error == "") != (s.Error == "") {
 		return likenessNo
 	}
 	a, b := r.Call, s.Call
@@ -378,10 +418,12 @@ func alike(r, s *Span) likeness {
 		}
 	}
 	if len(a.Prompt) > 0 && len(b.Prompt) > 0 {
-		if !sameCall(&Call{Prompt: a.Prompt}, &Call{Prompt: b.Prompt}) {
+		switch { // results of tools are written in other forms in other places
+		case len(turns(a.Prompt)) != len(turns(b.Prompt)):
 			return likenessNo
+		case sameCall(&Call{Prompt: a.Prompt}, &Call{Prompt: b.Prompt}):
+			same = likenessSure
 		}
-		same = likenessSure
 	}
 	return same
 }

@@ -144,6 +144,9 @@ func (j *joiner) joined(s *Span, records []*Span) *Span {
 	}
 	for _, r := range records {
 		whole.absorb(r, &c)
+		if whole.Told && r.own() {
+			whole.Start = min(whole.Start, r.Start)
+		}
 	}
 	if whole.Role == RoleModelSpan {
 		whole.Call = &c
@@ -219,8 +222,9 @@ func (j *joiner) said(records []*Span, of func(*Call) []*Message) (ms []*Message
 		list = append(list, r)
 	}
 	loose = j.sort(list, of)
-	if most == showsAll {
-		list = list[:1] // the others are witnesses of the same
+	if most == showsAll { // all are witnesses of the same: some leave instructions out
+		slices.SortStableFunc(list, func(a, b *Span) int { return cmp.Compare(len(of(b.Call)), len(of(a.Call))) })
+		list = list[:1]
 	}
 	for _, r := range list {
 		ms = append(ms, of(r.Call)...)

@@ -124,6 +124,8 @@ type Harness struct {
 	Reports string // id of the tool call whose late outcome an agent span's input tells
 	Relay   bool   // of a tool run: how it is reached (an MCP span), shown beside the run itself
 	Piece   bool   // its trace is a piece of its session, whatever its root
+	Hosts   bool   // records that name its session alone, and traces that report to it, may belong to its trace
+	Told    bool   // there is no such span: a record stands for it
 	Session bool   // of a record: it names no trace, TraceID stands for its session
 }
 

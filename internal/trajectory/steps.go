@@ -36,14 +36,14 @@ func (b *builder) writeSteps(t *Trajectory, nodes []*node) {
 func (b *builder) place(s *Step, n *node) {
 	if n.span == nil { // a tool run that only the next prompt shows
 		p := n.parent
-		s.AgentName, s.TraceID = b.tree.agentOf(p.at), b.hexed.trace(p.span.TraceID)
+		s.AgentName, s.TraceID = b.tree.agentOf(p.at), b.traceOf(p.span)
 		s.StartedAt, s.EndedAt = p.span.End/1000, p.span.End/1000
 		if p.next != nil {
 			s.EndedAt = max(s.StartedAt, p.next.span.Start/1000)
 		}
 	} else {
 		s.AgentName = b.tree.agentOf(n.at)
-		s.TraceID, s.SpanID = b.hexed.trace(n.span.TraceID), n.span.SpanID.String()
+		s.TraceID, s.SpanID = b.traceOf(n.span), n.span.spanID()
 		s.StartedAt, s.EndedAt, s.Error = n.span.Start/1000, n.span.End/1000, n.span.Error
 		s.Reasons = slices.Clone(n.span.Missing)
 		s.Attributes = stepAttributes(n.span)
@@ -57,6 +57,22 @@ func (b *builder) place(s *Step, n *node) {
 	} else if n.tool != nil {
 		s.Thread = b.threadOfScope(n)
 	}
+}
+
+// traceOf is the trace of a span, "" where a record of a session stands for it.
+func (b *builder) traceOf(s *Span) string {
+	if s.Session {
+		return ""
+	}
+	return b.hexed.trace(s.TraceID)
+}
+
+// spanID is the id of a span, "" where a record stands for it.
+func (s *Span) spanID() string {
+	if s.Told {
+		return ""
+	}
+	return s.SpanID.String()
 }
 
 // stepAttributes is the allow-listed attributes of a span and what the gateway

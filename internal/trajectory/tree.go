@@ -170,7 +170,7 @@ func (t *tree) contextOf(i int) int {
 }
 
 // root is the span that stands for the attempt: the first root, agents before
-// other structure; -1 for fragments. A model call is one where it shows what the
+// other structure and both before what only records tell; -1 for fragments. A model call is one where it shows what the
 // run came to: its span was the run's, see [ReasonOverwritten].
 func (t *tree) root() int {
 	best := -1
@@ -178,11 +178,22 @@ func (t *tree) root() int {
 		if t.parent[i] >= 0 || isTool(s) || isModel(s) && s.Out == "" {
 			continue
 		}
-		if best < 0 || (s.Role == RoleAgentSpan && t.spans[best].Role != RoleAgentSpan) {
+		if best < 0 || s.standing() > t.spans[best].standing() {
 			best = i
 		}
 	}
 	return best
+}
+
+// standing is how much a root counts among others.
+func (s *Span) standing() int {
+	switch {
+	case s.Told:
+		return 0
+	case s.Role == RoleAgentSpan:
+		return 2
+	}
+	return 1
 }
 
 // missingParents counts spans whose parent should be here and is not. A parent

@@ -159,7 +159,7 @@ func (w *world) coder(name string, traced bool) {
 			turn = fmt.Sprint(name, i)
 		}
 		w.clock += int64(time.Minute)
-		under := trajectory.SpanID{}
+		var under trajectory.SpanID
 		if traced {
 			root := of(w.span(fmt.Sprint(name, i), trajectory.SpanID{}, trajectory.RoleAgentSpan))
 			root.Hosts, under = true, root.SpanID

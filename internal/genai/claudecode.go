@@ -76,7 +76,7 @@ func readClaudeCode(d *Decoder, s *trajectory.Span, span ptrace.Span) {
 			s.Role, s.Call = trajectory.RoleOther, nil
 			return
 		}
-		o.call(d, s)
+		o.call(s)
 		if text := o.shown(s, o.output); text != "" {
 			s.Call.Reply = d.says(trajectory.RoleAssistant, text)
 		}
@@ -178,7 +178,7 @@ func (o *claude) shown(s *trajectory.Span, text string) string {
 
 // call reads what is said of a model call. Tokens that came from the cache are
 // counted apart.
-func (o *claude) call(d *Decoder, s *trajectory.Span) {
+func (o *claude) call(s *trajectory.Span) {
 	c := s.Call
 	if c.Provider == "" {
 		c.Provider = "anthropic"
@@ -298,7 +298,7 @@ func claudeCodePrompt(d *Decoder, e event, s *trajectory.Span) bool {
 func claudeCodeCall(d *Decoder, e event, s *trajectory.Span) bool {
 	o := d.claude(s, e.attrs)
 	s.Record = trajectory.RecordEvent
-	o.call(d, s)
+	o.call(s)
 	begins(s, o.duration)
 	if strings.HasSuffix(e.name, "error") {
 		if s.Error = o.err; s.Error == "" {

@@ -153,7 +153,7 @@ func (d *Decoder) content(dr *draft, v token) {
 			return
 		}
 		dr.strange = p.get("type").view() == "" // Gemini's one part, or what a tool returned
-		if !dr.part(p, v.raw) {
+		if !dr.part(p) {
 			dr.addText(dr.value(v))
 		}
 	default:
@@ -164,14 +164,13 @@ func (d *Decoder) content(dr *draft, v token) {
 // list reads an array of parts.
 func (d *Decoder) list(c *scanner, dr *draft) {
 	for more := c.enter('['); more; more = c.next(']') {
-		from := c.i
 		switch c.peek() {
 		case '{':
-			from = c.i
+			from := c.i
 			p := c.object(d.r.inner[:0])
 			d.r.inner = p
 			dr.strange = dr.strange || len(p) != 1 && p.get("type").view() == ""
-			if raw := c.s[from:c.i]; !c.bad && !dr.part(p, raw) {
+			if raw := c.s[from:c.i]; !c.bad && !dr.part(p) {
 				dr.strange = true
 				dr.parts = append(dr.parts, other(p.get("type").asText(), raw))
 			}

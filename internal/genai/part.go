@@ -2,7 +2,7 @@ package genai
 
 // part reads one part of a message, an element of its parts or of its content.
 // It returns false for a part of a type that is not known.
-func (d *draft) part(p members, raw string) bool {
+func (d *draft) part(p members) bool {
 	kind := p.get("type").view()
 	if kind == "" {
 		kind = p.get("kind").view() // Pydantic AI's events

@@ -1,6 +1,7 @@
 package trajectory
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -107,7 +108,7 @@ func TestStateOfTwoAttempts(t *testing.T) {
 // before the first call that asks it.
 func TestCutStates(t *testing.T) {
 	first := []*Message{user("one"), says("First.")}
-	second := append(first[:2:2], user("two"))
+	second := slices.Concat(first, []*Message{user("two")})
 	spans := []*Span{
 		stateOf(1, 1, 10, first...),
 		model(2, 0, 3, 8, prompt(user("one")), says("First.")),

@@ -254,15 +254,15 @@ func shownResults(n *node, calls []ToolCall) []*Message {
 func paired(calls []ToolCall, results []*Message) []*Message {
 	out := make([]*Message, len(calls))
 	used := make([]bool, len(results))
-	pair := func(fits func(c *ToolCall, m *Message) bool) (any bool) {
+	pair := func(fits func(c *ToolCall, m *Message) bool) (some bool) {
 		for i := range calls {
 			for k, m := range results {
 				if out[i] == nil && !used[k] && fits(&calls[i], m) {
-					out[i], used[k], any = m, true, true
+					out[i], used[k], some = m, true, true
 				}
 			}
 		}
-		return any
+		return some
 	}
 	sameTool := func(c *ToolCall, m *Message) bool { return m.Name == "" || sameName(m.Name, c.Name) }
 	known := pair(func(c *ToolCall, m *Message) bool { return m.ToolCallID != "" && m.ToolCallID == c.ID })

@@ -424,6 +424,10 @@ func (p *pyReader) code(digits int) bool {
 	if !utf8.ValidRune(r) {
 		return false // half a surrogate pair is no text
 	}
+	if r == '"' || r == '\\' {
+		p.out = append(p.out, '\\', byte(r))
+		return true
+	}
 	if r < ' ' {
 		const hex = "0123456789abcdef"
 		p.out = append(p.out, '\\', 'u', '0', '0', hex[r>>4], hex[r&15])

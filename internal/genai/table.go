@@ -425,6 +425,9 @@ func (r *reader) dialects() string {
 // role is what the span is to a trajectory. Exact kinds first; a span without
 // a known kind that shows a model's request or reply is a model call.
 func (r *reader) role(name string) trajectory.Role {
+	if !r.marked {
+		return trajectory.RoleOther // a server's own traffic is no agent's
+	}
 	said := false
 	for d := range dialects {
 		if dialects[d].kind == nil || r.spoken&(1<<d) == 0 {

@@ -181,7 +181,7 @@ func (d *Decoder) recorded(s *trajectory.Span, span ptrace.Span) *trajectory.Spa
 		if read == nil {
 			continue
 		}
-		e := event{name: ev.Name(), attrs: ev.Attributes(), body: pcommon.NewValueEmpty()}
+		e := event{name: ev.Name(), attrs: ev.Attributes(), body: eventBody(ev.Attributes())}
 		r := d.newRecord(e)
 		r.TraceID, r.ParentID, r.SpanID = s.TraceID, s.SpanID, trajectory.SpanID{1, byte(i >> 16), byte(i >> 8), byte(i)} //nolint:gosec // its place
 		r.Order, r.Start = i+1, int64(ev.Timestamp())                                                                     //nolint:gosec // OTLP times fit until 2262
@@ -203,6 +203,15 @@ func (d *Decoder) recorded(s *trajectory.Span, span ptrace.Span) *trajectory.Spa
 	}
 	agentEvents(s, list)
 	return s
+}
+
+// eventBody is what a log record has as its body. Events of spans have none:
+// Azure's SDKs write it as JSON into an attribute, as semconv had it up to 1.27.
+func eventBody(attrs pcommon.Map) pcommon.Value {
+	if v, ok := attrs.Get("gen_ai.event.content"); ok && v.Type() == pcommon.ValueTypeStr && object(v.Str()) != "" {
+		return v
+	}
+	return pcommon.NewValueEmpty()
 }
 
 // toolEvents reads what a tool span's events show: the message that asks for

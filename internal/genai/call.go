@@ -23,7 +23,7 @@ func (d *Decoder) call(s *trajectory.Span, n *numbers) {
 		TopK: r.integer(fTopK, &n.topK), MaxTokens: r.integer(fMaxTokens, &n.maxTokens), Seed: r.integer(fSeed, &n.seed),
 		Tools: d.tools(), PromptTokenIDs: r.ids(fPromptTokenIDs), TokenIDs: r.ids(fTokenIDs), Logprobs: r.logprobs(fLogprobs),
 		LogprobsMode: r.text(fLogprobsMode), Constrained: r.flag(fConstrained),
-	}}
+	}, Fetched: r.text(fOperation) == "fetch_response"}
 	d.invocation(c, n)
 	d.usage(c, n, r.text(fUsage))
 	d.prompt(s, c)
@@ -124,7 +124,7 @@ func (d *Decoder) instructions(raw string) *trajectory.Message {
 		dr = d.draft()
 		dr.addText(unquoted(raw))
 	}
-	dr.m.Role = trajectory.RoleSystem
+	dr.m.Role, dr.m.ToolCalls = trajectory.RoleSystem, nil // instructions ask for nothing to be run
 	ms := dr.done()
 	if len(ms) != 1 || !says(ms[0]) {
 		return nil
@@ -146,12 +146,15 @@ func (d *Decoder) reply(s *trajectory.Span, c *trajectory.Call) {
 	case r.has(fOutputParts):
 		raw := r.text(fOutputParts)
 		if c.Reply, missing = d.said(raw); c.FinishReason == "" {
-			c.FinishReason = gjson.Get(raw, "0.finish_reason").String()
+			c.FinishReason = gjson.Get(raw, "0.finish_reason").Str
 		}
 		if unfinished(raw) {
 			c.Reply = trajectory.Together(c.Reply)
 		} else {
 			c.Reply = trajectory.Settled(c.Reply)
+			if n, ok := r.float(fChoices); ok && n > 1 && len(c.Reply) > 1 {
+				c.Reply = c.Reply[:1] // as of a response: the first of several answers
+			}
 		}
 	case r.has(fVercelText) || r.has(fVercelCalls) || r.has(fVercelObject) || r.has(fVercelReason):
 		c.Reply, missing = d.vercelReply()
@@ -327,6 +330,11 @@ func (d *Decoder) tools() string {
 func (d *Decoder) tool(s *trajectory.Span) {
 	r, t := d.r, s.Tool
 	*t = trajectory.ToolRun{Name: r.text(fToolName), CallID: r.text(fToolCallID), Arguments: r.text(fToolArguments)}
+	if strings.HasPrefix(t.Arguments, `"`) {
+		if inner := unquoted(t.Arguments); object(inner) != "" {
+			t.Arguments = inner // the text that the provider sent
+		}
+	}
 	if t.Name == "" {
 		t.Name = strings.TrimPrefix(s.Name, "execute_tool ")
 	}

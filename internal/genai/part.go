@@ -93,11 +93,19 @@ func (d *draft) untyped(p members) bool {
 
 // media reads a part that is an image, a clip or a file.
 func (d *draft) media(kind string, p members) bool {
+	modality := p.get("modality").view()
+	if modality == "" {
+		modality = kind
+	}
 	switch kind {
 	case "blob":
-		d.parts = append(d.parts, media(p.get("modality").view(), p.get("mime_type").view(), p.get("content").asText()))
+		m := media(modality, p.get("mime_type").view(), p.get("content").asText())
+		if size := p.get("byte_size"); m.Bytes == 0 && size.isNumber() {
+			m.Bytes = int(max(size.integer(), 0)) // the content itself was left out
+		}
+		d.parts = append(d.parts, m)
 	case "uri":
-		d.parts = append(d.parts, media(p.get("modality").view(), p.get("mime_type").view(), p.get("uri").view()))
+		d.parts = append(d.parts, media(modality, p.get("mime_type").view(), p.get("uri").view()))
 	case "binary":
 		d.parts = append(d.parts, media(kind, p.get("media_type").asText(), p.first("content", "binary_content").asText()))
 	case "image-url", "audio-url", "video-url", "document-url":

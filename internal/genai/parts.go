@@ -33,6 +33,9 @@ func media(kind, mime, content string) part {
 		p.URI = content
 		return p
 	}
+	if content == "" {
+		return p // that it was there is all that is shown
+	}
 	sum := sha256.Sum256([]byte(content))
 	p.SHA256, p.Bytes = hex.EncodeToString(sum[:]), len(content)
 	return p

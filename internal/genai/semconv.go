@@ -29,6 +29,7 @@ var semconv = dialect{
 		{"gen_ai.request.top_k", fTopK},
 		{"gen_ai.request.max_tokens", fMaxTokens},
 		{"gen_ai.request.seed", fSeed},
+		{"gen_ai.request.choice.count", fChoices},
 		{"gen_ai.tool.definitions", fTools},
 		{"gen_ai.system_instructions", fSystem},
 		{"gen_ai.input.messages", fInputParts},

@@ -63,6 +63,7 @@ const (
 	fToolResult                  //
 	fAgent                       //
 	fNodeName                    // of an agent that is a node of a graph
+	fChoices                     // how many answers were asked for
 	fConversation                //
 	fPrevious                    // id of the response that a request goes on from
 	fUser                        //

@@ -145,6 +145,7 @@ const (
 // The bits of what a call shows of its prompt.
 const (
 	callApart uint32 = 1 << iota
+	callFetched
 	callUnordered
 	callOutline
 )
@@ -223,7 +224,7 @@ func (w *writer) span(s *trajectory.Span) {
 	}
 	if s.Call != nil {
 		c := s.Call
-		w.b = append(w.b, byte(when(c.Apart, callApart)|when(c.Unordered, callUnordered)|when(c.Outline, callOutline))) //nolint:gosec // three bits
+		w.b = append(w.b, byte(when(c.Apart, callApart)|when(c.Fetched, callFetched)|when(c.Unordered, callUnordered)|when(c.Outline, callOutline))) //nolint:gosec // four bits
 		w.modelCall(&c.ModelCall)
 		w.list()
 		w.list()

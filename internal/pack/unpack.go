@@ -174,7 +174,8 @@ func (r *reader) span(s *trajectory.Span) {
 		room := &r.calls[0]
 		r.calls, s.Call = r.calls[1:], &room.call
 		is := uint32(r.take(1)[0])
-		s.Call.Apart, s.Call.Unordered, s.Call.Outline = is&callApart != 0, is&callUnordered != 0, is&callOutline != 0
+		s.Call.Apart, s.Call.Fetched = is&callApart != 0, is&callFetched != 0
+		s.Call.Unordered, s.Call.Outline = is&callUnordered != 0, is&callOutline != 0
 		r.modelCall(&room.call.ModelCall, room)
 		s.Call.Prompt = r.list()
 		s.Call.Reply = r.list()

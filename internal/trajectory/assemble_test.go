@@ -224,6 +224,20 @@ func TestOutputJoinedByTheFramework(t *testing.T) {
 	assert.Equal(t, "Looking.Done.", got.Output)
 }
 
+// A call in the background: its response is fetched, until it is there.
+func TestFetchedResponses(t *testing.T) {
+	made, early, late := model(1, 0, 1, 2, prompt(user("q"))), model(2, 0, 5, 6, nil), model(3, 0, 9, 10, nil, says("done"))
+	for _, s := range []*Span{made, early, late} {
+		s.Call.ResponseID, s.Call.Fetched = "r1", s != made
+	}
+	got := Assemble([]*Span{made, early, late}, Options{})
+	require.Equal(t, []string{"m0"}, kinds(got))
+	assert.Equal(t, "done", got.Output)
+	assert.True(t, got.Trainable, got.Reasons)
+	got = Assemble([]*Span{late}, Options{})
+	assert.Equal(t, []string{"m0"}, kinds(got), "the only witness")
+}
+
 // Work that a tool began goes on in a trace of its own; what takes up a message
 // is nobody's below.
 func TestLinkedTraces(t *testing.T) {

@@ -55,7 +55,8 @@ func (t *tree) withLoops(calls []int) []int {
 }
 
 // dropTwins removes the second witness of a call: two instrumentations of one
-// client give sibling spans with one response id that overlap in time.
+// client give sibling spans with one response id that overlap in time. What a
+// call was answered may be fetched later, by other spans.
 func (t *tree) dropTwins(calls []int) []int {
 	byID := map[twinKey]int{} // call → its latest witness
 	if len(calls) <= few {
@@ -73,7 +74,7 @@ func (t *tree) dropTwins(calls []int) []int {
 		if byID == nil {
 			first, twin = t.witness(out, key)
 		}
-		if twin && t.spans[first].Start < s.End && s.Start < t.spans[first].End {
+		if twin && (s.Call.Fetched || t.spans[first].Start < s.End && s.Start < t.spans[first].End) {
 			t.spans[first] = merged(t.spans[first], s)
 			continue
 		}

@@ -135,6 +135,7 @@ type Call struct {
 	Prompt    []*Message // nil = not shown
 	Reply     []*Message // nil = not shown
 	Apart     bool       // the instructions of Prompt were sent apart from its messages
+	Fetched   bool       // the response to a call that was made before was fetched
 	Unordered bool       // nothing tells the order of Prompt but this one call
 	Outline   bool       // Prompt tells who spoke and which tools were run, not all that was said
 }

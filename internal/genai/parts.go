@@ -178,9 +178,11 @@ func (d *draft) addCall(id, name token, arguments string) {
 // it.
 func (d *draft) addResult(id, name, result token) {
 	call := d.text(id)
-	text := d.memo.results.find(call, result)
-	if text == "" {
-		text = d.memo.results.add(call, d.contents(result))
+	text := ""
+	if d.isContent(result) {
+		text = d.memo.results.add(call, d.blocks(result))
+	} else if text = d.memo.results.find(call, result); text == "" {
+		text = d.memo.results.add(call, d.value(result))
 	}
 	d.add(call, name, text)
 }
@@ -191,13 +193,10 @@ func (d *draft) result(v token) {
 	d.addText(d.value(v))
 }
 
-// contents is what a tool returned: a value, or content as messages have it,
+// isContent says whether what a tool returned is content as messages have it,
 // [{"type": "text", "text": …}], of which the model reads the text.
-func (d *draft) contents(v token) string {
-	if c := (scanner{s: v.raw}); c.peek() != '[' || !textParts(v.raw) && !(d.bedrock && bedrockBlocks(v.raw)) {
-		return d.value(v)
-	}
-	return d.blocks(v)
+func (d *draft) isContent(v token) bool {
+	return strings.HasPrefix(v.raw, "[") && (textParts(v.raw) || d.bedrock && bedrockBlocks(v.raw))
 }
 
 // textParts says whether a JSON array is content that is text alone.

@@ -16,6 +16,12 @@ import (
 // https://www.traceloop.com/docs/openllmetry/contributing/semantic-conventions
 var traceloop = dialect{
 	name:   "traceloop",
+	scope:  "@traceloop/instrumentation-openai",
+	also: []string{
+		"@traceloop/instrumentation-anthropic", "@traceloop/instrumentation-bedrock", "@traceloop/instrumentation-cohere",
+		"@traceloop/instrumentation-google-generativeai", "@traceloop/instrumentation-together", "@traceloop/instrumentation-vertexai",
+		"@traceloop/node-server-sdk", "opentelemetry.instrumentation.openai.v1", "opentelemetry.instrumentation.openai.v0", "traceloop.tracer",
+	},
 	prefix: "traceloop.",
 	kind:   kindWord,
 	read:   readTraceloop,

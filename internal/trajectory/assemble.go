@@ -41,6 +41,7 @@ func (a *Assembler) Assemble(spans []*Span, o Options) *Trajectory {
 	b.pieces()
 	b.askedBelow()
 	b.repair()
+	b.concluded()
 	b.ask()
 	b.matchTools()
 	b.wholePrompts()

@@ -127,3 +127,34 @@ func TestPairedResults(t *testing.T) {
 		assert.Equal(t, c.want, got)
 	}
 }
+
+// An agent's answer stands for the reply of its last call, which is not shown.
+func TestConcluded(t *testing.T) {
+	run := func(change func(agent, last *Span)) *Trajectory {
+		a := agent(1, 0, 1, 100, "helper")
+		a.Out = "Four."
+		last := model(4, 1, 40, 50, prompt(user("2+2?"), says("", call("a", "f", `{}`)), &Message{Role: RoleTool, ToolCallID: "a", Text: "4"}))
+		change(a, last)
+		return Assemble([]*Span{a, model(2, 1, 2, 10, prompt(user("2+2?"))), toolSpan(3, 1, 20, 30, ToolRun{Name: "f", CallID: "a"}), last}, Options{})
+	}
+	got := run(func(_, _ *Span) {})
+	require.Len(t, got.Steps, 3)
+	assert.Equal(t, "Four.", replyOf(got, 2).Text)
+	assert.Equal(t, []Reason{ReasonNoOutput}, got.Steps[2].Reasons)
+	for name, change := range map[string]func(agent, last *Span){
+		"it failed":            func(_, last *Span) { last.Error = "500" },
+		"the agent failed":     func(a, _ *Span) { a.Error = "boom" },
+		"it asked for a tool":  func(_, last *Span) { last.Call.FinishReason = "tool_calls" },
+		"a tool ran after it":  func(_, last *Span) { last.Start, last.End = last.Start-30_000_000, last.End-30_000_000 },
+		"the agent ended then": func(a, last *Span) { a.End = last.End - 1 },
+	} {
+		got := run(change)
+		for i := range got.Steps {
+			if m := got.Steps[i].Model; m != nil {
+				for _, at := range m.Output {
+					assert.NotEqual(t, "Four.", got.Messages[at].Text, name)
+				}
+			}
+		}
+	}
+}

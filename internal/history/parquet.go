@@ -83,6 +83,9 @@ func (p *parquetReader) run(f io.ReaderAt) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := checkPages(f, p.size, file); err != nil {
+		return err
+	}
 	p.total = file.NumRows()
 	if p.root, err = newColumns(file); err != nil {
 		return err

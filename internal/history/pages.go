@@ -1,7 +1,6 @@
 package history
 
 import (
-	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -17,11 +16,48 @@ import (
 
 const (
 	// maxPage bounds a page of a Parquet file, packed and unpacked.
-	maxPage = 256 << 20
+	maxPage = 128 << 20
+
+	// maxPageRatio bounds how far a page of more than a megabyte unpacks.
+	maxPageRatio = 1000
 
 	// maxPageValues bounds the values of a page: nulls take no room in it.
 	maxPageValues = 16 << 20
 )
+
+// maxFooter bounds the description of a Parquet file.
+const maxFooter = 64 << 20
+
+// checkFooter looks at the end of a file before it is opened, for the same
+// reason as checkPages.
+func checkFooter(f io.ReaderAt, size int64) error {
+	var tail [8]byte
+	if size < int64(len(parquetMagic)+len(tail)) {
+		return errCut
+	}
+	if _, err := f.ReadAt(tail[:], size-int64(len(tail))); err != nil {
+		return err
+	}
+	if string(tail[4:]) != parquetMagic {
+		return errCut
+	}
+	n := int64(binary.LittleEndian.Uint32(tail[:]))
+	if n > size-int64(len(parquetMagic)+len(tail)) || n > maxFooter {
+		return fmt.Errorf("its description has %d bytes: that cannot be", n)
+	}
+	footer := make([]byte, n)
+	if _, err := f.ReadAt(footer, size-int64(len(tail))-n); err != nil {
+		return err
+	}
+	if _, err := thriftStruct(footer); err != nil {
+		return errThrift
+	}
+	return nil
+}
+
+const parquetMagic = "PAR1"
+
+var errCut = errors.New("it does not end like a Parquet file: is it whole?")
 
 // checkPages looks at the head of every page of a file before it is read: the
 // library makes room for what a broken page claims to hold.
@@ -67,20 +103,14 @@ func (c *chunk) check(size int64) error {
 
 // page checks the page at an offset and returns its size.
 func (c *chunk) page(at, end int64) (int64, error) {
-	section := io.NewSectionReader(c.file, at, end-at)
-	in := bufio.NewReaderSize(section, 512)
 	var h format.PageHeader
-	if err := thrift.NewDecoder(new(thrift.CompactProtocol).NewReader(in)).Decode(&h); err != nil {
-		return 0, err
-	}
-	read, err := section.Seek(0, io.SeekCurrent)
+	head, err := c.head(at, end, &h)
 	if err != nil {
 		return 0, err
 	}
-	head := read - int64(in.Buffered())
 	packed, unpacked := int64(h.CompressedPageSize), int64(h.UncompressedPageSize)
 	values := max(h.DataPageHeader.V.NumValues, h.DataPageHeaderV2.V.NumValues, h.DictionaryPageHeader.V.NumValues)
-	if packed < 0 || unpacked < 0 || packed > end-at-head || packed > maxPage || unpacked > maxPage || values > maxPageValues {
+	if packed < 0 || unpacked < 0 || packed > end-at-head || packed > maxPage || unpacked > maxPage || unpacked > 1<<20 && unpacked/maxPageRatio > packed || values > maxPageValues {
 		return 0, fmt.Errorf("%d bytes, %d unpacked, %d values cannot be", packed, unpacked, values)
 	}
 	skip := int64(0)
@@ -94,6 +124,24 @@ func (c *chunk) page(at, end int64) (int64, error) {
 		}
 	}
 	return head + packed, c.packed(at+head+skip, packed-skip, unpacked-skip)
+}
+
+// head reads the header of a page and returns its size.
+func (c *chunk) head(at, end int64, h *format.PageHeader) (int64, error) {
+	for most := int64(4 << 10); ; most *= 16 {
+		b, err := c.read(at, min(most, end-at))
+		if err != nil {
+			return 0, err
+		}
+		n, err := thriftStruct(b)
+		if errors.Is(err, errMore) && most < end-at && most < maxFooter {
+			continue
+		}
+		if err != nil {
+			return 0, errThrift
+		}
+		return int64(n), thrift.Unmarshal(new(thrift.CompactProtocol), b[:n], h)
+	}
 }
 
 // packed checks how much comes out of packed data, where that is told before it

@@ -29,9 +29,9 @@ func isParquet(path string) bool {
 		return false // opening it again says why
 	}
 	defer f.Close()
-	var magic [4]byte
+	var magic [len(parquetMagic)]byte
 	_, err = io.ReadFull(f, magic[:])
-	return err == nil && string(magic[:]) == "PAR1"
+	return err == nil && string(magic[:]) == parquetMagic
 }
 
 // parquetFile reads the rows of a Parquet file as JSON objects: lists are
@@ -79,6 +79,9 @@ func (p *parquetReader) run(f io.ReaderAt) (err error) {
 			err = fmt.Errorf("the file is broken: %v", broken)
 		}
 	}()
+	if err := checkFooter(f, p.size); err != nil {
+		return err
+	}
 	file, err := parquet.OpenFile(f, p.size, parquet.SkipBloomFilters(true), parquet.SkipPageIndex(true))
 	if err != nil {
 		return err

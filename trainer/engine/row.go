@@ -16,12 +16,12 @@ type Row struct {
 	Tokens     []int32   // the whole sequence, prompt and reply
 	Mask       []bool    // generated and to be learned from; the first is false
 	Logprobs   []float32 // of the policy that generated the token, nats; 0 where Mask is false
-	Advantages []float32 // signed, per token, before Weight; 0 where Mask is false
+	Advantages []float32 // signed, per token, before Weight; 0 where Mask is false. For cross_entropy, how much a token counts
 
 	// Weight is 1/Z of the normalisation: what the row's summed token losses
 	// are multiplied with, so that the batch's gradient is the plain sum over
-	// rows of Weight × Σ over tokens. Rows of one rollout share a weight, or
-	// have weights that add up to that of the rollout unsplit.
+	// rows of Weight × Σ over tokens. Rows of one rollout share it, unless rows
+	// are what the batch is normalised by.
 	Weight float64
 
 	Rollout string // the trajectory; rows of one share it

@@ -56,7 +56,7 @@ type builder struct {
 type place struct{ row, end int }
 
 func (b *builder) skip(reason string) *Rollout {
-	b.out.Skipped, b.out.Rows, b.out.Spans = reason, nil, nil
+	b.out.Skipped, b.out.Rows, b.out.Spans, b.out.Recorded = reason, nil, nil, nil
 	return b.out
 }
 

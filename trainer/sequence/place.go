@@ -125,6 +125,7 @@ func (b *builder) spans(c *call, row, start int) {
 		}
 		if end > t {
 			b.out.Spans = append(b.out.Spans, Span{Row: row, From: t, To: end, Step: c.step.Index, Agent: c.step.AgentName, Source: c.source, Logprobs: c.logprobs != nil})
+			b.out.Recorded = append(b.out.Recorded, b.rows[row].Logprobs[t:end]...)
 		}
 		t = end + 1
 	}

@@ -150,7 +150,7 @@ func (p *bigram) gradient(rows []engine.Row) *bigram {
 	return &g
 }
 
-// steps is a whole optimizer step's gradient for a group of rollouts.
+// step is a whole optimizer step's gradient for a group of rollouts.
 func step(t *testing.T, p *bigram, group []*Rollout, returns []float64, rule grpo.Rule, how grpo.Reduction) *bigram {
 	t.Helper()
 	advantages, ok := grpo.Advantages(returns, grpo.Options{})
@@ -161,12 +161,11 @@ func step(t *testing.T, p *bigram, group []*Rollout, returns []float64, rule grp
 		require.NoError(t, err)
 		behaviour, err := r.Behaviour(now)
 		require.NoError(t, err)
-		c, _, err := rule.Coefficients(grpo.Logs{
+		_, err = r.Apply(rule, grpo.Logs{
 			Now: now, Behaviour: behaviour, Old: scaled(now, 1.02), Reference: scaled(now, 0.97),
 			Advantages: r.PerSpan(func(Span) float64 { return advantages[i] }),
 		})
 		require.NoError(t, err)
-		require.NoError(t, r.SetAdvantages(c))
 	}
 	require.NoError(t, Weigh(group, how, 7))
 	for _, r := range group {
@@ -185,7 +184,7 @@ func scaled(values []float64, by float64) []float64 {
 
 // split gives every reply a row of its own, with its whole context.
 func split(r *Rollout) *Rollout {
-	out := &Rollout{ID: r.ID}
+	out := &Rollout{ID: r.ID, Recorded: r.Recorded}
 	for _, s := range r.Spans {
 		from := r.Rows[s.Row]
 		row := engine.Row{
@@ -273,6 +272,7 @@ func TestMaskedTokensCarryNothing(t *testing.T) {
 				for _, row := range one.Rows {
 					for at, m := range row.Mask {
 						require.True(t, m || (row.Advantages[at] == 0 && row.Logprobs[at] == 0))
+						require.NoError(t, row.Valid(vocabulary))
 					}
 				}
 			}

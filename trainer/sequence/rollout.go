@@ -21,12 +21,13 @@ const (
 
 // Span is a run of generated tokens: Tokens[From:To] of a row.
 type Span struct {
-	Row      int
-	From, To int
-	Step     int // of the trajectory
-	Agent    string
-	Source   Source
-	Logprobs bool // recorded, and comparable with the engine's; else they are 0 in the row and must be computed
+	Row      int    `json:"row"`
+	From     int    `json:"from"`
+	To       int    `json:"to"`
+	Step     int    `json:"step"` // of the trajectory
+	Agent    string `json:"agent,omitempty"`
+	Source   Source `json:"source"`
+	Logprobs bool   `json:"logprobs,omitempty"` // recorded, and comparable with the engine's; else they are 0 and must be computed
 }
 
 // Rollout is a trajectory in rows. It is owned by whoever built it.
@@ -35,11 +36,12 @@ type Span struct {
 // Spans, which is the order in which the tokens were generated, whatever the
 // rows: lists of [Rollout.Trained] values.
 type Rollout struct {
-	ID      string
-	Rows    []engine.Row
-	Spans   []Span
-	Skipped string         // why there are no rows; "" = there are
-	LeftOut map[string]int // model calls that are not trained on, by reason
+	ID       string         `json:"rollout"`
+	Rows     []engine.Row   `json:"rows,omitempty"`
+	Spans    []Span         `json:"spans,omitempty"`
+	Recorded []float32      `json:"recorded,omitempty"` // flat: log-probabilities of the policy that generated the tokens, see Span.Logprobs
+	Skipped  string         `json:"skipped,omitempty"`  // why there are no rows; "" = there are
+	LeftOut  map[string]int `json:"left_out,omitempty"` // model calls that are not trained on, by reason
 }
 
 // Trained is the number of generated tokens.
@@ -94,14 +96,43 @@ func (r *Rollout) Behaviour(old []float64) ([]float64, error) {
 	out := append([]float64(nil), old...)
 	at := 0
 	for _, s := range r.Spans {
-		for t := s.From; t < s.To; t++ {
+		for range s.To - s.From {
 			if s.Logprobs {
-				out[at] = float64(r.Rows[s.Row].Logprobs[t])
+				out[at] = float64(r.Recorded[at])
 			}
 			at++
 		}
 	}
 	return out, nil
+}
+
+// PerReply is a flat list with a value at the last token of each call's reply,
+// such as a step's reward, and 0 elsewhere. A trajectory's own reward belongs to
+// the last call trained on.
+func (r *Rollout) PerReply(value func(step int) float64) []float64 {
+	out := make([]float64, r.Trained())
+	at := 0
+	for i, s := range r.Spans {
+		at += s.To - s.From
+		if i+1 == len(r.Spans) || r.Spans[i+1].Step != s.Step {
+			out[at-1] = value(s.Step)
+		}
+	}
+	return out
+}
+
+// Apply writes one optimizer step into the rows: the coefficients of a rule as
+// advantages, and the policy of this step as the one that the ratio is with, for
+// the loss importance_sampling ([grpo.Rule.Coefficients]).
+func (r *Rollout) Apply(rule grpo.Rule, x grpo.Logs) (grpo.Metrics, error) {
+	coefficients, m, err := rule.Coefficients(x)
+	if err == nil {
+		err = errors.Join(r.SetAdvantages(coefficients), r.SetLogprobs(x.Now))
+	}
+	if err != nil {
+		return grpo.Metrics{}, fmt.Errorf("apply rule to rollout %s: %w", r.ID, err)
+	}
+	return m, nil
 }
 
 // SetAdvantages writes a flat list into the rows; tokens that were not generated
@@ -111,7 +142,7 @@ func (r *Rollout) SetAdvantages(flat []float64) error {
 }
 
 // SetLogprobs writes a flat list into the rows: the policy that the loss's ratio
-// is with. [Rollout.Behaviour] must be read before.
+// is with. What was recorded stays in Recorded.
 func (r *Rollout) SetLogprobs(flat []float64) error {
 	return r.set("log-probabilities", flat, func(row *engine.Row) *[]float32 { return &row.Logprobs })
 }

@@ -1,6 +1,7 @@
 package sequence
 
 import (
+	"encoding/json"
 	"math"
 	"testing"
 
@@ -50,6 +51,34 @@ func TestBehaviourIsRecordedWhereItIsKnown(t *testing.T) {
 	got, err := r.Behaviour([]float64{-1, -2})
 	require.NoError(t, err)
 	assert.Equal(t, []float64{-0.5, -2}, got)
+	require.NoError(t, r.SetLogprobs([]float64{-7, -8}))
+	again, err := r.Behaviour([]float64{-1, -2})
+	require.NoError(t, err)
+	assert.Equal(t, got, again, "a step does not change what was recorded")
+}
+
+func TestRewardsStandAtTheEndOfReplies(t *testing.T) {
+	r := build(t, []recorded{{Prompt: []int32{1}, Reply: []int32{2, 3}}, {Prompt: []int32{7}, Reply: []int32{8}}, {Prompt: []int32{1, 2, 3, 4}, Reply: []int32{5, 6}}})
+	assert.Equal(t, []float64{0, 10, 11, 0, 12}, r.PerReply(func(step int) float64 { return float64(10 + step) }))
+}
+
+func TestApplyRefusesWhatDoesNotFit(t *testing.T) {
+	r := build(t, []recorded{{Prompt: []int32{1}, Reply: []int32{2, 3}}})
+	_, err := r.Apply(grpo.Rule{}, grpo.Logs{Now: []float64{-1}, Advantages: []float64{1}})
+	require.ErrorContains(t, err, "apply rule to rollout t: set advantages")
+	_, err = r.Apply(grpo.Rule{}, grpo.Logs{Now: []float64{-1, math.NaN()}, Advantages: []float64{1, 1}})
+	require.ErrorContains(t, err, "now has a value that is not a number")
+}
+
+func TestARolloutSurvivesAFile(t *testing.T) {
+	one := 1.0
+	r := build(t, []recorded{{Prompt: []int32{1}, Reply: []int32{2, 3}, Logprobs: []float32{-0.1, -0.25}, Temperature: &one}})
+	text, err := json.Marshal(r)
+	require.NoError(t, err)
+	var back Rollout
+	require.NoError(t, json.Unmarshal(text, &back))
+	r.LeftOut = nil // empty
+	assert.Equal(t, *r, back)
 }
 
 func TestRowsOfARolloutShareItsWeight(t *testing.T) {

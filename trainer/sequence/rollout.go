@@ -53,6 +53,18 @@ func (r *Rollout) Trained() int {
 	return n
 }
 
+// Agents is the number of calls trained on by agent, as [grpo.PerAgent] counts
+// steps.
+func (r *Rollout) Agents() map[string]int {
+	out := map[string]int{}
+	for i, s := range r.Spans {
+		if i == 0 || r.Spans[i-1].Step != s.Step {
+			out[s.Agent]++
+		}
+	}
+	return out
+}
+
 // Flat gathers the values of generated tokens. rows has a list per row, index by
 // index for its tokens.
 func (r *Rollout) Flat(rows [][]float32) ([]float64, error) {

@@ -62,6 +62,11 @@ func TestRewardsStandAtTheEndOfReplies(t *testing.T) {
 	assert.Equal(t, []float64{0, 10, 11, 0, 12}, r.PerReply(func(step int) float64 { return float64(10 + step) }))
 }
 
+func TestAgentsCountCalls(t *testing.T) {
+	r := build(t, []recorded{{Agent: "a", Prompt: []int32{1}, Reply: []int32{2, 3}}, {Agent: "b", Prompt: []int32{7}, Reply: []int32{8}}, {Agent: "a", Prompt: []int32{4}, Reply: []int32{5}}})
+	assert.Equal(t, map[string]int{"a": 2, "b": 1}, r.Agents())
+}
+
 func TestApplyRefusesWhatDoesNotFit(t *testing.T) {
 	r := build(t, []recorded{{Prompt: []int32{1}, Reply: []int32{2, 3}}})
 	_, err := r.Apply(grpo.Rule{}, grpo.Logs{Now: []float64{-1}, Advantages: []float64{1}})

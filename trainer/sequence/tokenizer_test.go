@@ -275,3 +275,13 @@ func FuzzBuild(f *testing.F) {
 		}
 	})
 }
+
+func TestAPromptThatBeginsWithWhatIsNotKnownIsRendered(t *testing.T) {
+	in, base := lookup(""), int32(0)
+	in.Steps[1].Model.PromptBase, in.Steps[1].Model.PromptTokenIDs, in.Steps[1].Model.TokenIDs = &base, []int32{1}, []int32{'D', stop}
+	r, err := Build(context.Background(), in, Options{Tokenizer: &chatML{}})
+	require.NoError(t, err)
+	require.Len(t, r.Rows, 1)
+	assert.Equal(t, shownTools+"<user\nfind x>\n<assistant\n[find{\"q\": \"x\"}>]\n<tool\nfound>\n<assistant\n[D>]", decoded(r.Rows[0].Tokens, r.Rows[0].Mask))
+	assert.Equal(t, []Source{Retokenised, PromptRendered}, []Source{r.Spans[0].Source, r.Spans[1].Source})
+}

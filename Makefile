@@ -5,6 +5,7 @@ SHELL := /bin/bash
 GOLANGCI_LINT_VERSION := v2.15.0
 CAPTURES              ?= testdata/captures
 OUT                   ?= .cache/grade
+FUZZTIME              ?= 10s
 
 # The packages with goroutines of their own.
 RACE := ./internal/otlp/... ./processor/... ./receiver/... ./exporter/...
@@ -50,6 +51,16 @@ lint: bin/golangci-lint ## Run golangci-lint, and ruff where there is Python out
 bin/golangci-lint: Makefile
 	GOBIN=$(CURDIR)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
 	@touch $@
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target, one after the other [FUZZTIME=10s]
+	@set -eo pipefail; git grep -lE '^func Fuzz' -- '*_test.go' | while read -r file; do \
+		sed -nE 's/^func (Fuzz[A-Za-z0-9_]*)\(.*/\1/p' "$$file" | while read -r name; do \
+			printf '%s %s: ' "$$(dirname "$$file")" "$$name"; \
+			out=$$(go test -trimpath -run '^$$' -fuzz "^$$name\$$" -fuzztime '$(FUZZTIME)' -parallel 1 "./$$(dirname "$$file")" 2>&1) || { echo "$$out" >&2; exit 1; }; \
+			echo "$$out" | grep -oE 'execs: [0-9]+' | tail -n1 || echo 'seeds only'; \
+		done; \
+	done
 
 .PHONY: grade
 grade: build .cache/grade-venv/ready ## Compare datasets with captures' ground truth [CAPTURES=dir OUT=dir SHUFFLE=seed]

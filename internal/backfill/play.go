@@ -28,7 +28,7 @@ const (
 	lateWindow = 24 * time.Hour
 
 	maxTrajectory = 64 << 20
-	maxOpen       = 1_000_000
+	maxOpen       = 250_000
 	dueAtOnce     = 256
 )
 

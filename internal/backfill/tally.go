@@ -4,7 +4,7 @@ import "github.com/tracegrad/tracegrad/internal/trajectory"
 
 // tallied bounds how many trajectories are remembered, in each of two
 // generations: one that comes out again as a higher revision counts once.
-const tallied = 500_000
+const tallied = 200_000
 
 // tally counts trajectories by what their last revision says.
 type tally struct{ young, old map[knownKey]head }

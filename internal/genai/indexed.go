@@ -100,7 +100,7 @@ func (f *flat) indexedMessage(list *[]flatMessage, k string, v pcommon.Value) bo
 	case "role":
 		m.role = v.AsString()
 	case "content", "refusal":
-		if m.content == "" {
+		if m.content == "" && v.AsString() != `""` { // nothing, as JSON
 			m.content = v.AsString()
 		}
 	case "name":
@@ -170,13 +170,21 @@ func (f *flat) function(k string, v pcommon.Value) bool {
 	}
 	switch leaf {
 	case "name":
-		t.name = v.AsString()
+		keepLonger(&t.name, v.AsString())
 	case "description":
-		t.description = v.AsString()
+		keepLonger(&t.description, v.AsString())
 	case "parameters", "arguments":
-		t.parameters = v.AsString()
+		keepLonger(&t.parameters, v.AsString())
 	}
 	return true
+}
+
+// keepLonger keeps of two texts that should be the same the one that was not
+// cut, whichever comes first.
+func keepLonger(dst *string, s string) {
+	if len(s) > len(*dst) || len(s) == len(*dst) && s > *dst {
+		*dst = s
+	}
 }
 
 // definitions are the tools as JSON objects in OpenAI's form; nil where one of

@@ -43,6 +43,14 @@ func (d *Decoder) request(raw string, c *trajectory.Call) ([]*trajectory.Message
 	if c != nil {
 		c.Apart = len(ms) > alone
 	}
+	return unhidden(ms, missing)
+}
+
+// unhidden are messages of which none stands for redacted text.
+func unhidden(ms []*trajectory.Message, missing trajectory.Reason) ([]*trajectory.Message, trajectory.Reason) {
+	if hidden(ms) {
+		return nil, trajectory.ReasonRedacted
+	}
 	return ms, missing
 }
 
@@ -133,7 +141,7 @@ func (d *Decoder) response(raw string, c *trajectory.Call) ([]*trajectory.Messag
 		if o := firstOf(token{raw: raw}); o.get("object").view() == "response" { // the Agents SDK's list of one
 			d.about(o, c)
 			ms, missing := d.answer(o, raw)
-			return speaking(d.spokenBy(ms, trajectory.RoleAssistant)), missing
+			return unhidden(speaking(d.spokenBy(ms, trajectory.RoleAssistant)), missing)
 		}
 		ms, missing := d.said(opened(raw))
 		return speaking(d.spokenBy(ms, trajectory.RoleAssistant)), missing
@@ -150,7 +158,7 @@ func (d *Decoder) response(raw string, c *trajectory.Call) ([]*trajectory.Messag
 	d.about(o, c)
 	ms, missing := d.answer(o, raw)
 	ms = d.withRaw(ms, o.get("raw"))
-	return speaking(d.spokenBy(ms, trajectory.RoleAssistant)), missing
+	return unhidden(speaking(d.spokenBy(ms, trajectory.RoleAssistant)), missing)
 }
 
 // withRaw adds the text that a framework left out of its own message beside tool

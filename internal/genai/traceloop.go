@@ -46,13 +46,24 @@ func readTraceloop(d *Decoder, s *trajectory.Span, span ptrace.Span) {
 	case trajectory.RoleModelSpan:
 		s.Call.Prompt, s.Call.Reply = d.openedTexts(s.Call.Prompt), d.openedTexts(s.Call.Reply)
 	case trajectory.RoleAgentSpan:
-		if s.Agent == "" && r.word() == "agent" {
-			s.Agent = again(&d.memo.before.agent, r.text(fToolName))
+		if name := r.text(fToolName); s.Agent == "" && (r.word() == "agent" || namedGraph(name, r.text(fIn))) {
+			s.Agent = again(&d.memo.before.agent, name)
 		}
 	case trajectory.RoleToolSpan:
 		d.wrapped(s.Tool)
 	case trajectory.RoleOther:
 	}
+}
+
+// namedGraph says whether a workflow is a graph of LangGraph's that the
+// application gave a name: {"inputs": …, "kwargs": {"name": …}}. Runnables have
+// the name of their class.
+func namedGraph(name, in string) bool {
+	if name == "" || name == "LangGraph" || strings.HasPrefix(name, "Runnable") {
+		return false
+	}
+	o := parse(in)
+	return strings.HasPrefix(o.get("inputs").raw, "{") && o.get("kwargs").member("name").asText() == name
 }
 
 // wrapped opens what Traceloop's LangChain callback makes of a tool's result:

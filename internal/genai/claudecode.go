@@ -112,6 +112,8 @@ func (d *Decoder) claude(s *trajectory.Span, attrs pcommon.Map) (o claude) {
 			if o.source == "" || k == "query_source" {
 				o.source = v.AsString()
 			}
+			s.Part = strings.HasPrefix(o.source, "agent")
+			s.Main = !s.Part && o.source != ""
 		case "model":
 			o.model = d.memo.name(v.AsString())
 		case "user_prompt", "prompt":
@@ -189,6 +191,19 @@ func (o *claude) call(s *trajectory.Span) {
 	c.OutputTokens, c.CachedTokens, c.InputTokens = o.written, o.read, nil
 	if o.input != nil && o.read != nil && o.created != nil {
 		c.InputTokens = new(*o.input + *o.read + *o.created)
+	}
+}
+
+// used takes token counts as the API returns them.
+func (o *claude) used(usage token) {
+	u := parse(usage.raw)
+	for _, n := range []struct {
+		name string
+		to   **int64
+	}{{"input_tokens", &o.input}, {"output_tokens", &o.written}, {"cache_read_input_tokens", &o.read}, {"cache_creation_input_tokens", &o.created}} {
+		if v := u.get(n.name); v.isNumber() && v.integer() >= 0 {
+			*n.to = new(v.integer())
+		}
 	}
 }
 
@@ -330,6 +345,8 @@ func claudeCodeBody(d *Decoder, e event, s *trajectory.Span) bool {
 	} else {
 		s.Call.Reply, missing = d.response(o.body, s.Call)
 		s.Call.Reply = d.spokenBy(s.Call.Reply, trajectory.RoleAssistant)
+		o.used(parse(o.body).get("usage"))
+		o.call(s)
 	}
 	if o.cut {
 		s.Call.Prompt, s.Call.Reply, missing = nil, nil, trajectory.ReasonTruncated

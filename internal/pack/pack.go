@@ -246,11 +246,13 @@ const (
 	bitHosts
 	bitTold
 	bitSession
+	bitMain
+	bitPart
 )
 
 func (w *writer) harness(h *trajectory.Harness) {
 	l, at := &w.last.Harness, w.mask()
-	m := when(h.Relay, bitRelay) | when(h.Piece, bitPiece) | when(h.Hosts, bitHosts) | when(h.Told, bitTold) | when(h.Session, bitSession)
+	m := when(h.Relay, bitRelay) | when(h.Piece, bitPiece) | when(h.Hosts, bitHosts) | when(h.Told, bitTold) | when(h.Session, bitSession) | when(h.Main, bitMain) | when(h.Part, bitPart)
 	m |= w.other(bitTurn, h.Turn, &l.Turn)
 	m |= w.other(bitAgentID, h.AgentID, &l.AgentID)
 	m |= w.some(bitRequest, h.Request)

@@ -197,6 +197,7 @@ func (r *reader) harness(h *trajectory.Harness) {
 	h.Request = r.some(m & bitRequest)
 	h.Starts = r.some(m & bitStarts)
 	h.Reports = r.some(m & bitReports)
+	h.Main, h.Part = m&bitMain != 0, m&bitPart != 0
 	h.Hosts, h.Told = m&bitHosts != 0, m&bitTold != 0
 	h.Relay, h.Piece, h.Session = m&bitRelay != 0, m&bitPiece != 0, m&bitSession != 0
 }

@@ -42,6 +42,7 @@ type finder struct {
 	sorted bool                  // the lists are
 	byID   map[placed]int
 	told   map[told]bool           // what a span has a record of
+	turns  map[int]string          // span that names no turn → that of its records
 	events map[whereabouts][]*Span // of calls, in order
 	of     map[*Span]int           // event → its span
 }
@@ -60,7 +61,7 @@ func (j *joiner) settle(own []*Span) {
 	slices.SortStableFunc(own, func(a, b *Span) int {
 		return cmp.Or(cmp.Compare(a.End, b.End), cmp.Compare(a.Order, b.Order), cmp.Compare(a.Name, b.Name), slices.Compare(a.SpanID[:], b.SpanID[:]))
 	})
-	f := &finder{j: j, calls: map[whereabouts][]int{}, byID: map[placed]int{}, told: map[told]bool{}, events: map[whereabouts][]*Span{}, of: map[*Span]int{}, runs: map[whereabouts][]int{}, agents: map[whereabouts][]int{}}
+	f := &finder{j: j, calls: map[whereabouts][]int{}, byID: map[placed]int{}, told: map[told]bool{}, turns: map[int]string{}, events: map[whereabouts][]*Span{}, of: map[*Span]int{}, runs: map[whereabouts][]int{}, agents: map[whereabouts][]int{}}
 	for i := range j.spans {
 		f.know(i)
 	}
@@ -171,6 +172,9 @@ func (f *finder) tell(r *Span, i int) {
 	key := spanKey{s.TraceID, s.SpanID}
 	f.j.records[key] = append(f.j.records[key], r)
 	f.told[told{i, r.Name}] = true
+	if f.turns[i] == "" {
+		f.turns[i] = r.Turn
+	}
 	f.file(s, "request", r.Request, i)
 	if r.Call != nil {
 		f.file(s, "response", r.Call.ResponseID, i)
@@ -184,10 +188,10 @@ func (f *finder) tell(r *Span, i int) {
 
 // event finds the span of a call, a run or a turn that happened, else makes one.
 func (f *finder) event(r *Span) {
-	i := -1
+	i := none
 	switch r.Role {
 	case RoleModelSpan:
-		if i = f.call(r, r.End, lag, func(s *Span) int64 { return s.End }); i < 0 && f.attempt(r) {
+		if i = f.call(r, r.End, lag, func(s *Span) int64 { return s.End }); i == several || i < 0 && f.attempt(r) {
 			return
 		}
 	case RoleToolSpan:
@@ -206,7 +210,7 @@ func (f *finder) event(r *Span) {
 // goingOn is the latest agent span of a session that was going on when a record
 // of what the user said was written.
 func (f *finder) goingOn(r *Span) int {
-	best := -1
+	best := none
 	for _, i := range f.around(f.agents[placeOf(r)], r.End) {
 		if s := f.j.spans[i]; r.End <= s.End+tick && agree(r.User, s.User) {
 			best = i
@@ -220,7 +224,7 @@ func (f *finder) host(r *Span, role Role) int {
 	if at, ok := f.j.at[spanKey{r.TraceID, r.ParentID}]; ok && f.j.spans[at].Role == role {
 		return at
 	}
-	return -1
+	return none
 }
 
 // stand makes a span of what only a record shows.
@@ -245,13 +249,13 @@ func (f *finder) stand(r *Span) int {
 // and those arguments that has no such record yet.
 func (f *finder) run(r *Span) int {
 	if r.Tool == nil {
-		return -1
+		return none
 	}
 	if id := r.Tool.CallID; id != "" {
 		if i, ok := f.byID[placed{r.Service, "tool", id}]; ok {
 			return i
 		}
-		return -1
+		return none
 	}
 	if i := f.host(r, RoleToolSpan); i >= 0 && f.j.spans[i].Tool != nil {
 		return i
@@ -261,7 +265,7 @@ func (f *finder) run(r *Span) int {
 			return i
 		}
 	}
-	return -1
+	return none
 }
 
 func (f *finder) startsAt(i int, t int64) int { return cmp.Compare(f.j.spans[i].Start, t) }
@@ -273,7 +277,7 @@ func (f *finder) attempt(r *Span) bool {
 		return false
 	}
 	for _, i := range f.around(f.calls[placeOf(r)], r.End) {
-		if s := f.j.spans[i]; r.End <= s.End+tick && s.AgentID == r.AgentID {
+		if s := f.j.spans[i]; r.End <= s.End+tick && sameAgent(r, s) {
 			return true
 		}
 	}
@@ -289,7 +293,7 @@ func (f *finder) around(list []int, at int64) []int {
 // request finds the call of a request that was written before it ended. Where
 // only the ends of calls are told it is the first that ended after it.
 func (f *finder) request(r *Span) int {
-	if i := f.call(r, r.Start, tick, func(s *Span) int64 { return s.Start }); i >= 0 {
+	if i := f.call(r, r.Start, tick, func(s *Span) int64 { return s.Start }); i != none {
 		return i
 	}
 	list := f.calls[placeOf(r)]
@@ -299,7 +303,7 @@ func (f *finder) request(r *Span) int {
 			return i
 		}
 	}
-	return -1
+	return none
 }
 
 // response finds the call of a response that was written after the event of its
@@ -322,7 +326,7 @@ func (f *finder) response(r *Span) {
 		}
 	}
 	i := f.call(r, r.End, lag, func(s *Span) int64 { return s.End })
-	if i < 0 {
+	if i == none {
 		i = f.stand(r)
 	}
 	f.tell(r, i)
@@ -330,8 +334,18 @@ func (f *finder) response(r *Span) {
 
 // sameWork says whether two records are of the same agent, turn and model.
 func sameWork(a, b *Span) bool {
-	return a.AgentID == b.AgentID && agree(a.Turn, b.Turn) && agree(a.Request, b.Request) &&
+	return sameAgent(a, b) && agree(a.Turn, b.Turn) && agree(a.Request, b.Request) &&
 		(a.Call == nil || b.Call == nil || agree(a.Call.RequestModel, b.Call.RequestModel))
+}
+
+// sameAgent says whether two of a session may work for the same agent. Some
+// name it, some only say that it is not the main one, some say nothing.
+func sameAgent(a, b *Span) bool {
+	if a.AgentID != "" && b.AgentID != "" {
+		return a.AgentID == b.AgentID
+	}
+	aPart, bPart := a.Part || a.AgentID != "", b.Part || b.AgentID != ""
+	return !(aPart && b.Main || a.Main && bPart)
 }
 
 // agree says whether two ids may be the same.
@@ -352,7 +366,7 @@ func (f *finder) named(r *Span) int {
 			return i
 		}
 	}
-	return -1
+	return none
 }
 
 // call finds the call that a record is of: by ids, by what both show, else the
@@ -362,10 +376,10 @@ func (f *finder) call(r *Span, at, slack int64, end func(*Span) int64) int {
 	if i := f.named(r); i >= 0 && !f.told[told{i, r.Name}] {
 		return i
 	}
-	best, bestFit, open := -1, likenessNo, 0
+	best, bestFit, open := none, likenessNo, 0
 	for _, i := range f.around(f.calls[placeOf(r)], at) {
 		s := f.j.spans[i]
-		if at > s.End+slack || f.told[told{i, r.Name}] {
+		if at > s.End+slack || f.told[told{i, r.Name}] || !agree(r.Turn, f.turns[i]) {
 			continue
 		}
 		l := alike(r, s)
@@ -380,10 +394,16 @@ func (f *finder) call(r *Span, at, slack int64, end func(*Span) int64) int {
 		}
 	}
 	if bestFit == likenessMaybe && open > 1 {
-		return -1
+		return several
 	}
 	return best
 }
+
+// What is found where not one span is.
+const (
+	none    = -1
+	several = -2 // nobody can tell which
+)
 
 func distance(a, b int64) int64 { return max(a-b, b-a) }
 
@@ -397,7 +417,7 @@ const (
 )
 
 func alike(r, s *Span) likeness {
-	if r.AgentID != s.AgentID || !agree(r.User, s.User) || !agree(r.Turn, s.Turn) || !agree(r.Request, s.Request) || r.Record == RecordEvent && (r.Error == "") != (s.Error == "") {
+	if !sameAgent(r, s) || !agree(r.User, s.User) || !agree(r.Turn, s.Turn) || !agree(r.Request, s.Request) || r.Record == RecordEvent && (r.Error == "") != (s.Error == "") {
 		return likenessNo
 	}
 	a, b := r.Call, s.Call

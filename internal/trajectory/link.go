@@ -23,13 +23,14 @@ func (b *builder) link() {
 		return cmp.Or(cmp.Compare(len(x.turns), len(y.turns)), cmp.Compare(x.start, y.start))
 	})
 	var bare map[context]*node // → its last call without a prompt
+	var talks map[member]int   // session → its first agent span
 	sent := newRequests(order)
 	for i, n := range order {
 		if len(n.turns) == 0 {
 			if bare == nil {
-				bare = map[context]*node{}
+				bare, talks = map[context]*node{}, map[member]int{}
 			}
-			c := b.context(n)
+			c := b.talk(n, talks)
 			n.pred = bare[c]
 			bare[c] = n
 		} else {
@@ -77,6 +78,27 @@ type context struct {
 
 func (b *builder) context(n *node) context {
 	return context{b.tree.contextOf(n.at), n.span.AgentID}
+}
+
+// talk is the context of a call that shows no prompt: what a user says to a
+// harness in one session is one conversation. talks holds the first message of
+// each.
+func (b *builder) talk(n *node, talks map[member]int) context {
+	c := b.context(n)
+	if c.under < 0 {
+		return c
+	}
+	s := b.tree.spans[c.under]
+	if !isAgent(s) || !s.Hosts || s.Conversation == "" {
+		return c
+	}
+	m := member{s.Service, s.Conversation}
+	if first, ok := talks[m]; ok {
+		c.under = first
+	} else {
+		talks[m] = c.under
+	}
+	return c
 }
 
 // hashPrompts sets the turns of all calls and their running hashes. Most of a

@@ -104,7 +104,10 @@ type hosts struct {
 	turns         map[whereTurn]*host
 }
 
-type whereTurn struct{ service, turn string }
+type whereTurn struct {
+	member
+	turn string
+}
 
 func newHosts(spans []*Span) *hosts {
 	x := &hosts{members: map[member][]*host{}, turns: map[whereTurn]*host{}}
@@ -193,7 +196,7 @@ func (x *hosts) index(agents map[TraceID]*host) {
 				x.members[m] = append(list, h)
 			}
 			if s.Turn != "" {
-				x.turns[whereTurn{s.Service, s.Turn}] = h
+				x.turns[whereTurn{m, s.Turn}] = h
 			}
 		}
 	}
@@ -201,10 +204,11 @@ func (x *hosts) index(agents map[TraceID]*host) {
 
 // of is the trace that a record belongs to, nil for none.
 func (x *hosts) of(r *Span) *host {
-	list := x.members[member{r.Service, r.Conversation}]
-	if h := x.turns[whereTurn{r.Service, r.Turn}]; h != nil && r.Turn != "" && slices.Contains(list, h) {
+	m := member{r.Service, r.Conversation}
+	if h := x.turns[whereTurn{m, r.Turn}]; h != nil && r.Turn != "" {
 		return h
 	}
+	list := x.members[m]
 	after, _ := slices.BinarySearchFunc(list, r.Start, func(h *host, at int64) int { return cmp.Compare(h.from, at) })
 	var best *host
 	for _, h := range list[max(0, after-maxLook):min(len(list), after+1)] {

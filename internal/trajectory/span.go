@@ -119,6 +119,8 @@ func (s *Span) LedBy(by *Span) bool {
 type Harness struct {
 	Turn    string // the user's turn that it works on
 	AgentID string // which agent it works for; "" = the main one, or unknown
+	Main    bool   // it works for the agent that the user talks to
+	Part    bool   // it works for an agent that another one started
 	Request string // the client's id for the request of a model call
 	Starts  string // of a tool run: the agent that it starts
 	Reports string // id of the tool call whose late outcome an agent span's input tells

@@ -108,6 +108,7 @@ func TestScopesFindTheirInstrumentation(t *testing.T) {
 		"autogen SingleThreadedAgentRuntime":                                  "autogen",
 		"mlflow.tracing.provider":                                             "mlflow",
 		"com.anthropic.sdk.python":                                            "anthropic-sdk",
+		"azure.core.tracing.ext.opentelemetry_span":                           "azure-ai",
 		"agentlightning.tracer.otel":                                          "agent-lightning",
 		"agentops.instrumentation.providers.openai.wrappers.chat":             "agentops",
 		"vllm.llm_engine":                                                     "vllm",

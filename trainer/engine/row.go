@@ -1,5 +1,3 @@
-// Package engine speaks the Tinker training protocol with the servers that turn
-// rows into policy updates.
 package engine
 
 import (

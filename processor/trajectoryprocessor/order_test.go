@@ -27,11 +27,11 @@ import (
 // TestOrderDoesNotMatter: the requests of a capture in any order, split and
 // sent twice, and some of them after their trajectory was closed, give the last
 // revisions that they give in order. TRACEGRAD_CORPUS names another folder of
-// captures to try.
+// captures to try, with all below it.
 func TestOrderDoesNotMatter(t *testing.T) {
 	folders := []string{captures, "../../testdata/dialects"}
 	if dir := os.Getenv("TRACEGRAD_CORPUS"); dir != "" {
-		folders = append(folders, dir)
+		folders = append(folders, within(t, dir)...)
 	}
 	for _, dir := range folders {
 		for name, files := range capturesIn(t, dir) {
@@ -46,6 +46,19 @@ func TestOrderDoesNotMatter(t *testing.T) {
 			})
 		}
 	}
+}
+
+// within are the folders of a folder that hold captures, itself included.
+func within(t *testing.T, dir string) (folders []string) {
+	t.Helper()
+	require.NoError(t, filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && strings.Contains(d.Name(), ".jsonl") && !slices.Contains(folders, filepath.Dir(path)) {
+			folders = append(folders, filepath.Dir(path))
+		}
+		return err
+	}))
+	require.NotEmpty(t, folders, "captures in %s", dir)
+	return folders
 }
 
 // capturesIn are the files of every capture of a folder: spans, log records.

@@ -122,6 +122,9 @@ func (d *Decoder) Decode(res pcommon.Resource, scope pcommon.InstrumentationScop
 			read(d, s, span)
 		}
 	}
+	if s.Error != "" && scope.Name() == vercelScope && r.has(fOIKind) {
+		readVercel(d, s, span)
+	}
 	if s.Role != trajectory.RoleOther && (span.DroppedAttributesCount() > 0 || span.DroppedEventsCount() > 0) {
 		s.Missing = addReason(s.Missing, trajectory.ReasonDropped)
 	}

@@ -60,6 +60,9 @@ var vercel = dialect{
 	read: readVercel,
 }
 
+// vercelScope is the scope of the AI SDK's own telemetry from version 7 on.
+const vercelScope = "gen_ai"
+
 // readVercel takes back errors that are another span's: OpenInference's
 // processor gives the first error of a trace to every span that ends after it.
 // What failed in this span has an exception event, and has nothing to show.

@@ -25,17 +25,13 @@ const (
 	configLimit  = 1 << 20
 )
 
-// SaveForSampler saves the adapter on the server under a name that it has not
-// had, fetches it and writes it into dir, which must not be there yet: the two
-// files that vLLM and PEFT load, complete and checked, or nothing.
-func (m *Model) SaveForSampler(ctx context.Context, name, dir string) error {
+// Export saves the adapter on the server under a name that it has not had, and
+// fetches it: the two files that vLLM and PEFT load, complete and checked.
+func (m *Model) Export(ctx context.Context, name string) (map[string][]byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, err := os.Lstat(dir); err == nil {
-		return fmt.Errorf("save adapter: %s is already there", dir)
-	}
 	if _, err := m.save(ctx, "save_weights_for_sampler", "sampler", name); err != nil {
-		return fmt.Errorf("save adapter: %w", m.fail(err, false))
+		return nil, fmt.Errorf("save adapter: %w", m.fail(err, false))
 	}
 	request := call{
 		method: "GET", path: "training_runs/" + m.ID + "/checkpoints/" + name + "/archive",
@@ -43,16 +39,32 @@ func (m *Model) SaveForSampler(ctx context.Context, name, dir string) error {
 	}
 	got, err := m.c.do(ctx, request)
 	if err != nil {
-		return fmt.Errorf("fetch adapter: %w", err)
+		return nil, fmt.Errorf("fetch adapter: %w", err)
 	}
 	files, err := unpackAdapter(got.body)
 	if err != nil {
-		return fmt.Errorf("fetch adapter: %w", err)
+		return nil, fmt.Errorf("fetch adapter: %w", err)
 	}
 	if files.config, err = completeConfig(files, m.Base, m.Rank); err != nil {
-		return fmt.Errorf("fetch adapter: %w", err)
+		return nil, fmt.Errorf("fetch adapter: %w", err)
 	}
-	return files.write(dir)
+	return map[string][]byte{ConfigFile: files.config, WeightsFile: files.weights}, nil
+}
+
+// SaveForSampler is [Model.Export] into dir, which must not be there yet: all
+// files, durable, or none.
+func (m *Model) SaveForSampler(ctx context.Context, name, dir string) error {
+	if _, err := os.Lstat(dir); err == nil {
+		return fmt.Errorf("save adapter: %s is already there", dir)
+	}
+	files, err := m.Export(ctx, name)
+	if err != nil {
+		return err
+	}
+	if err := writeFolder(dir, files); err != nil {
+		return fmt.Errorf("write adapter: %w", err)
+	}
+	return nil
 }
 
 // adapterFiles are the files of an adapter.
@@ -140,28 +152,26 @@ func completeConfig(files adapterFiles, base string, rank int) ([]byte, error) {
 	return append(out, '\n'), nil
 }
 
-// write makes dir with both files in one step.
-func (f adapterFiles) write(dir string) (err error) {
-	if err := os.MkdirAll(filepath.Dir(dir), 0o777); err != nil {
-		return fmt.Errorf("write adapter: %w", err)
+// writeFolder makes dir with its files in one step.
+func writeFolder(dir string, files map[string][]byte) error {
+	parent := filepath.Dir(dir)
+	if err := os.MkdirAll(parent, 0o777); err != nil {
+		return err
 	}
-	unfinished, err := os.MkdirTemp(filepath.Dir(dir), ".adapter-*")
+	unfinished, err := os.MkdirTemp(parent, ".adapter-*")
 	if err != nil {
-		return fmt.Errorf("write adapter: %w", err)
+		return err
 	}
 	defer os.RemoveAll(unfinished) //nolint:errcheck // gone when it worked
-	for name, content := range map[string][]byte{ConfigFile: f.config, WeightsFile: f.weights} {
+	for name, content := range files {
 		if err := writeSynced(filepath.Join(unfinished, name), content); err != nil {
-			return fmt.Errorf("write adapter: %w", err)
+			return err
 		}
 	}
 	if err := os.Chmod(unfinished, 0o755); err != nil {
-		return fmt.Errorf("write adapter: %w", err)
+		return err
 	}
-	if err := os.Rename(unfinished, dir); err != nil {
-		return fmt.Errorf("write adapter: %w", err)
-	}
-	return nil
+	return os.Rename(unfinished, dir)
 }
 
 func writeSynced(name string, content []byte) error {

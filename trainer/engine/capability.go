@@ -33,15 +33,19 @@ type Capabilities struct {
 	Models []string // that it can train
 	Wire   Wire
 
-	// What our worker says of itself; other servers say nothing, and it is
-	// measured with the first model.
+	// Our worker says these of itself; of other servers they are measured with
+	// the first model.
 	Normalize  Normalization // "" = not known yet
 	Idempotent bool          // the same (model, sequence number) twice is one request
-	Losses     []string      // nil = not known
-	Clips      bool          // optim_step honours grad_clip_norm
-	Vocabulary int           // of the base model; 0 = not known
-	Tokenizer  string        // SHA-256 of its tokenizer; "" = not known
-	Server     string        // name and version
+
+	// Worker says that the server is our worker, with its extensions: a critic,
+	// clipped gradients, a scale of the adapter. The rest is known of it only.
+	Worker      bool
+	Losses      []string // nil = not known
+	Vocabulary  int      // of the base model; 0 = not known
+	Fingerprint string   // of the base model; "" = not known
+	Tokenizer   string   // SHA-256 of its tokenizer; "" = not known
+	Device      string   // "" = not known
 }
 
 // Capabilities of the server.
@@ -54,19 +58,18 @@ func (c *Client) Capabilities() Capabilities {
 }
 
 // capabilities is the answer to get_server_capabilities. The part under
-// tracegrad is our worker's, see docs/engines.md.
+// tracegrad is our worker's.
 type capabilities struct {
 	Models []struct {
 		Name string `json:"model_name"`
 	} `json:"supported_models"`
 	Own *struct {
-		Server     string        `json:"server"`
-		Normalize  Normalization `json:"normalization"`
-		Idempotent bool          `json:"idempotent"`
-		Losses     []string      `json:"losses"`
-		Clips      bool          `json:"grad_clip_norm"`
-		Vocabulary int           `json:"vocabulary"`
-		Tokenizer  string        `json:"tokenizer_sha256"`
+		Normalize   Normalization `json:"normalisation"`
+		Losses      []string      `json:"loss_fns"`
+		Vocabulary  int           `json:"vocabulary"`
+		Fingerprint string        `json:"fingerprint"`
+		Tokenizer   string        `json:"tokenizer_hash"`
+		Device      string        `json:"device"`
 	} `json:"tracegrad"`
 }
 
@@ -81,8 +84,8 @@ func (c *Client) learn(ctx context.Context) error {
 		}
 	}
 	if own := said.Own; own != nil {
-		c.caps.Server, c.caps.Normalize, c.caps.Idempotent = own.Server, own.Normalize, own.Idempotent
-		c.caps.Losses, c.caps.Clips, c.caps.Vocabulary, c.caps.Tokenizer = own.Losses, own.Clips, own.Vocabulary, own.Tokenizer
+		c.caps.Worker, c.caps.Idempotent, c.caps.Normalize, c.caps.Losses = true, true, own.Normalize, own.Losses
+		c.caps.Vocabulary, c.caps.Fingerprint, c.caps.Tokenizer, c.caps.Device = own.Vocabulary, own.Fingerprint, own.Tokenizer, own.Device
 	}
 	if c.options.Normalize != "" {
 		c.caps.Normalize = c.options.Normalize

@@ -56,8 +56,9 @@ type Client struct {
 	stop  context.CancelFunc
 	beats sync.WaitGroup
 
-	mu   sync.Mutex
-	gone error // the server dropped the session
+	mu     sync.Mutex
+	gone   error // the server dropped the session
+	models int   // asked for
 }
 
 // Dial opens a session with the server at address (http://host:port) and keeps

@@ -17,6 +17,9 @@ type Spec struct {
 	Rank int    // of the adapter
 	Seed int64  // of its random half
 	From string // state to begin with, as [Model.SaveState] returned it; "" = none
+
+	Alpha  float64 // the adapter's scale times its rank; 0 = the server's, 32 wherever it was seen
+	Critic bool    // a value head beside the policy, for ppo_critic; our worker only
 }
 
 // Model is an adapter in training on a server. Its methods take turns. A model
@@ -45,6 +48,8 @@ func (c *Client) CreateModel(ctx context.Context, s Spec) (*Model, error) {
 	switch {
 	case s.Base == "" || s.Rank <= 0:
 		return nil, fmt.Errorf("create model: a base model and a rank above 0 are needed, not %q and %d", s.Base, s.Rank)
+	case s.Critic && !caps.Worker:
+		return nil, fmt.Errorf("create model: the engine at %s has no critic beside a policy; use an algorithm without one, or the worker", c.base)
 	case len(caps.Models) > 0 && !slices.Contains(caps.Models, s.Base):
 		return nil, fmt.Errorf("create model: the engine at %s serves %s, not %s: start it with that model, or name its model in the configuration",
 			c.base, strings.Join(caps.Models, ", "), s.Base)
@@ -68,9 +73,7 @@ func (c *Client) CreateModel(ctx context.Context, s Spec) (*Model, error) {
 }
 
 func (c *Client) create(ctx context.Context, s Spec) (*Model, error) {
-	request := jsonCall("create_model", map[string]any{
-		"session_id": c.session, "base_model": s.Base, "lora_config": map[string]any{"rank": s.Rank, "seed": s.Seed}, "type": "create_model",
-	})
+	request := c.createCall(s)
 	ticket, err := c.submit(ctx, request)
 	if err != nil {
 		return nil, fmt.Errorf("create model: %w", err)
@@ -98,10 +101,39 @@ func (c *Client) create(ctx context.Context, s Spec) (*Model, error) {
 		err = fmt.Errorf("create model: the engine at %s made an adapter of %q, not of %q: start it with that model, or name its model in the configuration", c.base, said.Base, s.Base)
 	case said.Config.Rank != s.Rank:
 		err = fmt.Errorf("create model: the server made an adapter of rank %d, not %d", said.Config.Rank, s.Rank)
+	case s.Alpha != 0 && said.Config.Alpha != s.Alpha:
+		err = fmt.Errorf("create model: the server made an adapter of alpha %v, not %v; leave alpha out to take the server's", said.Config.Alpha, s.Alpha)
 	default:
 		return m, nil
 	}
 	return nil, errors.Join(err, m.Close(ctx))
+}
+
+// createCall asks other servers for no more than they were recorded to take.
+func (c *Client) createCall(s Spec) call {
+	lora := map[string]any{"rank": s.Rank, "seed": s.Seed}
+	in := map[string]any{"session_id": c.session, "base_model": s.Base, "lora_config": lora, "type": "create_model"}
+	if !c.Capabilities().Worker {
+		return jsonCall("create_model", in)
+	}
+	in["model_seq_id"] = c.count()
+	if s.Critic {
+		in["value_head"] = true
+	}
+	if s.Alpha != 0 {
+		lora["alpha"] = s.Alpha
+	}
+	request := jsonCall("create_model", in)
+	request.again = true
+	return request
+}
+
+// count numbers the models of a session.
+func (c *Client) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.models++
+	return c.models
 }
 
 // load is possible only as a model's first request.
@@ -143,7 +175,12 @@ func (m *Model) save(ctx context.Context, endpoint, kind, name string) (string, 
 	if name == "" || name != path.Base(path.Clean("/"+name)) || strings.ContainsAny(name, `\?#%`) {
 		return "", fmt.Errorf("%q is not a name for a checkpoint", name)
 	}
-	request := jsonCall(endpoint, map[string]any{"model_id": m.ID, "path": name, "type": endpoint})
+	in := map[string]any{"model_id": m.ID, "path": name, "type": endpoint}
+	if m.c.Capabilities().Worker {
+		m.sequence++
+		in["seq_id"] = m.sequence
+	}
+	request := jsonCall(endpoint, in)
 	request.again = true
 	ticket, err := m.c.submit(ctx, request)
 	var refused *StatusError
@@ -200,7 +237,8 @@ func (m *Model) Close(ctx context.Context) error {
 	defer m.mu.Unlock()
 	request := jsonCall("unload_model", map[string]any{"model_id": m.ID, "type": "unload_model"})
 	request.again = true
-	if _, err := m.run(ctx, request); err != nil {
+	var refused *StatusError
+	if _, err := m.run(ctx, request); err != nil && (!errors.As(err, &refused) || refused.Status != http.StatusNotFound) {
 		return fmt.Errorf("close model %s: %w", m.ID, err)
 	}
 	m.broken = fmt.Errorf("model %s is closed", m.ID)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/http"
 
 	"github.com/tracegrad/tracegrad/trainer/grpo"
 )
@@ -12,32 +13,39 @@ import (
 // Result is what a pass with gradients came to.
 type Result struct {
 	// Loss is Σ Weight × Σ token losses, computed here from the server's
-	// log-probabilities, and checked against the token losses that it sent.
+	// answers, and checked against the token losses that it sent.
 	Loss float64
 
-	// Logprobs are those of the policy as it was, one list a row, index by index
-	// about Tokens; 0 where Mask is false. nil for ppo_critic.
+	// Logprobs are those of the policy as it was, for ppo_critic Values those of
+	// the critic: one list a row, index by index about Tokens; 0 where Mask is
+	// false.
 	Logprobs [][]float32
+	Values   [][]float32
 
-	Values   [][]float32        // of the critic, for ppo_critic; nil where the server did not say
 	Metrics  map[string]float64 // of the server, of the last request
 	Requests int                // that the batch was cut into
 }
 
-// Forward is each row's log-probabilities under the model, index by index about
-// Tokens; 0 where Mask is false. The rows' other lists do not matter, but are of
-// the right length. Nothing on the server changes.
-func (m *Model) Forward(ctx context.Context, rows []Row) ([][]float32, error) {
+// Output is what a model says of one row, index by index about its tokens; 0
+// where Mask is false.
+type Output struct {
+	Logprobs []float32 `json:"logprobs"`         // nats
+	Values   []float32 `json:"values,omitempty"` // of the critic; nil = there is none
+}
+
+// Forward is what the model says of the rows, of which only tokens and mask
+// matter. Nothing on the server changes.
+func (m *Model) Forward(ctx context.Context, rows []Row) ([]Output, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.ready(rows); err != nil {
 		return nil, fmt.Errorf("forward: %w", err)
 	}
-	out := make([][]float32, 0, len(rows))
+	out := make([]Output, 0, len(rows))
 	p := pass{model: m.ID, forward: true, loss: string(grpo.FnCrossEntropy)}
 	_, err := m.passes(ctx, p, rows, func(r *Row) datum { d, _ := shift(r); return d }, func(r *Row, _ *datum, o *outputs) error {
-		logprobs, err := aligned(r, o.logprobs, "logprobs")
-		out = append(out, logprobs)
+		said, err := o.of(r)
+		out = append(out, said)
 		return err
 	})
 	if err != nil {
@@ -47,7 +55,8 @@ func (m *Model) Forward(ctx context.Context, rows []Row) ([][]float32, error) {
 }
 
 // ForwardBackward adds the gradient of the rows to what waits for the next
-// optimizer step. Servers that average over rows need all rows of a step in one
+// optimizer step. For ppo_critic, loss.Low is how far a value may move from
+// [Row].Values before its loss is held (value_clip; 0 = any way). Servers that average over rows need all rows of a step in one
 // call. If it fails after rows were sent, gradients of some may be on the server:
 // the error is [ErrLost].
 func (m *Model) ForwardBackward(ctx context.Context, rows []Row, loss grpo.Loss) (Result, error) {
@@ -72,7 +81,7 @@ func (m *Model) backward(ctx context.Context, rows []Row, loss grpo.Loss) (Resul
 		return Result{}, err
 	}
 	var out Result
-	p := pass{model: m.ID, loss: string(asked.Fn), config: asked.Config()}
+	p := pass{model: m.ID, loss: string(asked.Fn), config: config(asked)}
 	read := func(r *Row, d *datum, o *outputs) error { return out.add(r, d, o, loss, asked) }
 	sent, err := m.passes(ctx, p, rows, func(r *Row) datum { return m.normalize.datum(r, len(rows), loss) }, read)
 	if err != nil {
@@ -83,9 +92,19 @@ func (m *Model) backward(ctx context.Context, rows []Row, loss grpo.Loss) (Resul
 	return out, nil
 }
 
+// config is loss_fn_config.
+func config(l grpo.Loss) map[string]float64 {
+	if l.Fn == grpo.FnCritic {
+		return map[string]float64{"value_clip": l.Low}
+	}
+	return l.Config()
+}
+
 // fail makes an error after which gradients may be on the server final.
 func (m *Model) fail(err error, landed bool) error {
-	if !landed && !errors.Is(err, ErrLost) {
+	var refused *StatusError
+	gone := errors.As(err, &refused) && refused.Status == http.StatusNotFound // the model, after a restart
+	if !landed && !gone && !errors.Is(err, ErrLost) {
 		return err
 	}
 	if !errors.Is(err, ErrLost) {
@@ -129,6 +148,14 @@ func (m *Model) trainable(rows []Row, loss grpo.Loss) error {
 	return nil
 }
 
+// of is what a server said of a row in a forward pass.
+func (o *outputs) of(r *Row) (out Output, err error) {
+	if out.Logprobs, err = aligned(r, o.logprobs, "logprobs"); err == nil && o.values != nil {
+		out.Values, err = aligned(r, o.values, "values")
+	}
+	return out, err
+}
+
 // aligned is what a server said of a row's targets, about its tokens.
 func aligned(r *Row, values []float32, name string) ([]float32, error) {
 	if len(values) != len(r.Tokens)-1 {
@@ -150,7 +177,7 @@ func aligned(r *Row, values []float32, name string) ([]float32, error) {
 // add takes in the outputs of one row.
 func (out *Result) add(r *Row, d *datum, o *outputs, loss, asked grpo.Loss) error {
 	if loss.Fn == grpo.FnCritic {
-		return out.addCritic(r, o)
+		return out.addCritic(r, o, loss.Low)
 	}
 	now, err := aligned(r, o.logprobs, "logprobs")
 	if err != nil {
@@ -167,21 +194,27 @@ func (out *Result) add(r *Row, d *datum, o *outputs, loss, asked grpo.Loss) erro
 	return agree(d, now[1:], o.losses, asked)
 }
 
-// addCritic sums the server's own losses: they are not a function of what it
-// says beside them.
-func (out *Result) addCritic(r *Row, o *outputs) error {
-	if o.values != nil {
-		values, err := aligned(r, o.values, "values")
-		if err != nil {
-			return err
-		}
-		out.Values = append(out.Values, values)
+// addCritic takes in what a server said of a row's values.
+func (out *Result) addCritic(r *Row, o *outputs, clip float64) error {
+	values, err := aligned(r, o.values, "values")
+	if err != nil {
+		return err
 	}
-	losses, err := aligned(r, o.losses, "token losses")
+	out.Values = append(out.Values, values)
+	losses, _ := grpo.ValueLoss(doubles(values, r.Mask), doubles(r.Values, r.Mask), doubles(r.Returns, r.Mask), clip)
+	var sum float64
 	for _, l := range losses {
-		out.Loss += float64(l)
+		sum += r.Weight * l
 	}
-	return err
+	out.Loss += sum
+	var said float64
+	for _, l := range o.losses {
+		said += float64(l)
+	}
+	if o.losses != nil && !(math.Abs(said-sum) <= 0.01*math.Abs(sum)+1e-6) {
+		return fmt.Errorf("the server computes another %s than was asked for: a row's loss is %.6g, not %.6g", grpo.FnCritic, said, sum)
+	}
+	return nil
 }
 
 // agree holds the server's token losses against those that it was asked for: a

@@ -15,7 +15,7 @@ type Adam struct {
 	Beta2       float64 `json:"beta2"`
 	Epsilon     float64 `json:"eps"`
 	WeightDecay float64 `json:"weight_decay"`
-	Clip        float64 `json:"grad_clip_norm,omitempty"` // largest norm of the gradient; 0 = any; only where the server can
+	Clip        float64 `json:"grad_clip_norm,omitempty"` // largest norm of the gradient; 0 = any; our worker only
 }
 
 // DefaultAdam is the protocol's Adam with a learning rate.
@@ -37,8 +37,8 @@ func (m *Model) OptimStep(ctx context.Context, a Adam) (Stepped, error) {
 		return Stepped{}, fmt.Errorf("optimizer step: %w", m.broken)
 	case m.pending == 0:
 		return Stepped{}, errors.New("optimizer step: no gradients wait for it")
-	case a.Clip != 0 && !m.c.Capabilities().Clips:
-		return Stepped{}, errors.New("optimizer step: this server cannot clip the gradient to a norm that the client chooses; leave it out")
+	case a.Clip != 0 && !m.c.Capabilities().Worker:
+		return Stepped{}, errors.New("optimizer step: only the worker clips the gradient to a norm that the client chooses; leave it out")
 	}
 	if err := a.valid(); err != nil {
 		return Stepped{}, fmt.Errorf("optimizer step: %w", err)

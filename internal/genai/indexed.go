@@ -50,6 +50,16 @@ func requestRole(kind string) (trajectory.Role, bool) {
 	return trajectory.RoleOther, false
 }
 
+// isIndexed says whether a name may be one that takeIndexed files.
+func isIndexed(k string) bool {
+	for _, p := range [...]string{"gen_ai.prompt.", "gen_ai.completion.", "gen_ai.request.functions.", "gen_ai.request.tools.", "gen_ai.tool."} {
+		if strings.HasPrefix(k, p) {
+			return true
+		}
+	}
+	return false
+}
+
 // takeIndexed files one attribute and says whether it was a message's or a
 // tool's.
 func (f *flat) takeIndexed(k string, v pcommon.Value) bool {

@@ -197,8 +197,9 @@ type reader struct {
 	filled  []field           // those that are set
 	spoken  uint64            // bits: dialects that were proven
 	scoped  uint64            // bits: those that the scope proves
-	flat    flat              // flattened message attributes, OpenInference
-	indexed flat              // likewise, gen_ai.prompt.N and gen_ai.completion.N
+	keys    keys
+	flat    flat // flattened message attributes, OpenInference
+	indexed flat // likewise, gen_ai.prompt.N and gen_ai.completion.N
 	marked  bool
 	// dropped says that the SDK dropped attributes of the span.
 	dropped bool
@@ -220,35 +221,7 @@ func (r *reader) reset() {
 	r.flat.reset()
 	r.indexed.reset()
 	r.marked = false
-}
-
-// take files one attribute.
-func (r *reader) take(k string, v pcommon.Value) {
-	if p := prefixOf(k); p != nil {
-		r.marked = true
-		r.spoken |= p.dialect
-	}
-	if strings.HasPrefix(k, "llm.") && r.flat.take(k, v) {
-		return
-	}
-	if r.indexed.takeIndexed(k, v) {
-		r.spoken |= indexedBit
-		return
-	}
-	e, ok := names[k]
-	if !ok || blank(v) && e.field != fToolResult && e.field != fValueOut && e.field != fOut {
-		return
-	}
-	if e.marker {
-		r.spoken |= 1 << e.dialect
-	}
-	have := r.ranks[e.field]
-	if have == 0 {
-		r.filled = append(r.filled, e.field)
-	}
-	if have == 0 || e.rank < have {
-		r.ranks[e.field], r.values[e.field] = e.rank, v
-	}
+	r.keys.last = &r.keys.first
 }
 
 func init() {

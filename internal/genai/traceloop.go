@@ -15,8 +15,8 @@ import (
 // as traceloop.association.properties.*, LangChain's metadata with it.
 // https://www.traceloop.com/docs/openllmetry/contributing/semantic-conventions
 var traceloop = dialect{
-	name:   "traceloop",
-	scope:  "@traceloop/instrumentation-openai",
+	name:  "traceloop",
+	scope: "@traceloop/instrumentation-openai",
 	also: []string{
 		"@traceloop/instrumentation-anthropic", "@traceloop/instrumentation-bedrock", "@traceloop/instrumentation-cohere",
 		"@traceloop/instrumentation-google-generativeai", "@traceloop/instrumentation-together", "@traceloop/instrumentation-vertexai",

@@ -3,8 +3,10 @@
 package main
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -34,6 +36,19 @@ func BenchmarkArrows(b *testing.B) {
 			whole[i].Rewards = engine.Score(whole[i], nil, 1)
 			encoded[i] = trajectory.Encode(whole[i])
 		}
+		// The other side: what the standard library takes to see whether the same
+		// content is JSON, and to read it.
+		arrow(b, kind, "json-valid", func(i int) {
+			for _, raw := range content(traces[i%len(traces)]) {
+				require.True(b, json.Valid(raw))
+			}
+		})
+		arrow(b, kind, "json-unmarshal", func(i int) {
+			for _, raw := range content(traces[i%len(traces)]) {
+				var v any
+				require.NoError(b, json.Unmarshal(raw, &v))
+			}
+		})
 		arrow(b, kind, "decode", func(i int) { decode(traces[i%len(traces)]) })
 		arrow(b, kind, "assemble", func(i int) {
 			trajectory.Assemble(decoded[i%len(traces)], trajectory.Options{CloseReason: trajectory.CloseComplete})
@@ -89,6 +104,19 @@ func tracesOf(b *testing.B, kind load.Kind) [][]received {
 					}
 					list[i] = append(list[i], received{rs, ss, span})
 				}
+			}
+		}
+	}
+	return list
+}
+
+// content is the JSON in the attributes of a trace.
+func content(trace []received) [][]byte {
+	var list [][]byte
+	for _, r := range trace {
+		for _, v := range r.span.Attributes().All() {
+			if s := v.Str(); s != "" && (s[0] == '{' || s[0] == '[') {
+				list = append(list, unsafe.Slice(unsafe.StringData(s), len(s))) // read only
 			}
 		}
 	}

@@ -18,8 +18,9 @@ type Spec struct {
 	Seed int64  // of its random half
 	From string // state to begin with, as [Model.SaveState] returned it; "" = none
 
-	Alpha  float64 // the adapter's scale times its rank; 0 = the server's, 32 wherever it was seen
-	Critic bool    // a value head beside the policy, for ppo_critic; our worker only
+	Alpha   float64  // the adapter's scale times its rank; 0 = the server's, 32 wherever it was seen
+	Targets []string // parts of the model that are trained, of attn and mlp; nil = as the server does
+	Critic  bool     // a value head beside the policy, for ppo_critic; our worker only
 }
 
 // Model is an adapter in training on a server. Its methods take turns. A model
@@ -48,6 +49,8 @@ func (c *Client) CreateModel(ctx context.Context, s Spec) (*Model, error) {
 	switch {
 	case s.Base == "" || s.Rank <= 0:
 		return nil, fmt.Errorf("create model: a base model and a rank above 0 are needed, not %q and %d", s.Base, s.Rank)
+	case len(s.Targets) > 0 && !caps.Worker:
+		return nil, fmt.Errorf("create model: the engine at %s chooses what of the model is trained; leave the targets out", c.base)
 	case s.Critic && !caps.Worker:
 		return nil, fmt.Errorf("create model: the engine at %s has no critic beside a policy; use an algorithm without one, or the worker", c.base)
 	case len(caps.Models) > 0 && !slices.Contains(caps.Models, s.Base):
@@ -122,6 +125,9 @@ func (c *Client) createCall(s Spec) call {
 	}
 	if s.Alpha != 0 {
 		lora["alpha"] = s.Alpha
+	}
+	if len(s.Targets) > 0 {
+		lora["train_attn"], lora["train_mlp"] = slices.Contains(s.Targets, "attn"), slices.Contains(s.Targets, "mlp")
 	}
 	request := jsonCall("create_model", in)
 	request.again = true

@@ -42,7 +42,7 @@ def main() -> None:
     dtype = _DTYPES[("bfloat16" if gpu else "float32") if args.dtype == "auto" else args.dtype]
     try:
         base = Base(args.model, args.name or args.model, device, dtype, checkpointing=gpu)
-    except Exception as e:  # whatever is wrong with the folder, or the hub
+    except Exception as e:  # noqa: BLE001 - whatever is wrong with the folder, or the hub
         sys.exit(f"load base model {args.model}: {type(e).__name__}: {' '.join(str(e).split())[:1000]}")
     protocol = Protocol(base, args.checkpoints, args.tokens or (16384 if gpu else 4096), args.models)
     server = Server(("127.0.0.1", args.port), protocol, token)

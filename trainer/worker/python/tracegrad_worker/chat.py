@@ -33,7 +33,7 @@ class Renderer:
             text = begun.text(len(begun.messages), chat.get("add_generation_prompt") is True)
             encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
             spans = begun.spans(text)
-        except Exception as e:  # templates run code and raise anything
+        except Exception as e:  # noqa: BLE001 - templates run code and raise anything
             return {"ids": [], "assistant": None, "error": f"{type(e).__name__}: {e}"[:500]}
         ids = encoded["input_ids"]
         return {"ids": ids, "assistant": self._mask(ids, encoded["offset_mapping"], spans)}

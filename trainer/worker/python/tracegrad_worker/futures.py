@@ -74,7 +74,7 @@ class Futures:
                 future.result = work()
             except Refusal as e:
                 future.status, future.result = e.status, {"detail": e.detail}
-            except Exception as e:  # the client must hear of anything that goes wrong, and the next request be served
+            except Exception as e:  # noqa: BLE001 - the client must hear of anything that goes wrong, and the next request be served
                 traceback.print_exc()
                 future.status, future.result = 500, {"detail": f"{type(e).__name__}: {e}"}
             future.done.set()

@@ -60,7 +60,7 @@ class _Handler(BaseHTTPRequestHandler):
             status, body = act()
         except Refusal as e:
             status, body = e.status, {"detail": e.detail}
-        except Exception as e:  # any request must have an answer
+        except Exception as e:  # noqa: BLE001 - any request must have an answer
             traceback.print_exc(file=sys.stderr)
             status, body = 500, {"detail": f"{type(e).__name__}: {e}"}
         if isinstance(body, dict):

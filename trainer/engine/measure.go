@@ -90,7 +90,13 @@ func (m *Model) divisor(ctx context.Context, now []float32) (Normalization, erro
 	if err != nil {
 		return "", err
 	}
-	switch ratio := two / one; {
+	return normalizes(two / one)
+}
+
+// normalizes names the normalization by the ratio of [Model.divisor]. A mean
+// over tokens would be 2/3, one over rows without weights 1.
+func normalizes(ratio float64) (Normalization, error) {
+	switch {
 	case math.Abs(ratio-2) < 0.02:
 		return Sum, nil
 	case math.Abs(ratio-0.75) < 0.02:

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tracegrad/tracegrad/internal/dataset"
+	"github.com/tracegrad/tracegrad/internal/trajectory"
 	"github.com/tracegrad/tracegrad/trainer/query"
 )
 
@@ -47,9 +48,10 @@ type SelectHead struct {
 
 type selected = artifact[SelectHead, Chosen]
 
-func (n *night) selectStage(ctx context.Context) (selected, error) {
+// selectStage chooses trajectories. used counts the nights that trained on each.
+func (n *night) selectStage(ctx context.Context, used map[string]int) (selected, error) {
 	c := n.Config
-	s := query.Selection{Where: c.Where, GroupBy: c.GroupBy, HoldoutBy: c.Gate.HoldoutBy, Agents: c.Agents}
+	s := query.Selection{Where: c.Where, GroupBy: sqlOf(c.GroupBy), HoldoutBy: sqlOf(c.Gate.HoldoutBy), Agents: c.Agents}
 	head := SelectHead{LeftOut: map[string]int{}}
 	if c.Window > 0 {
 		s.Since = n.Now.Add(-time.Duration(c.Window))
@@ -65,17 +67,57 @@ func (n *night) selectStage(ctx context.Context) (selected, error) {
 	}
 	head.SQL = digest(fmt.Appendf(nil, "%q", s))
 	inputs := []any{head.Dataset, s, c.Gate.Holdout}
+	if c.Policy.Kind == KindAdapter {
+		inputs = append(inputs, c.GroupBy, c.Gate.HoldoutBy, c.MaxUses, used)
+	}
 	return stage(n.run, "select", inputs, func() (selected, error) {
 		candidates, err := n.db.Select(ctx, s)
 		if err != nil {
 			return selected{}, c.located(err)
 		}
-		out := choose(head, candidates, c.Gate.Holdout)
+		byPrompt(candidates, c)
+		out := choose(head, worn(candidates, used, c), c.Gate.Holdout)
 		if len(out.Rows) == 0 {
 			return out, nothing(len(candidates), out.Head.LeftOut)
 		}
 		return out, nil
 	})
+}
+
+// groupByPrompt is the value of group_by and gate.holdout_by that stands for the
+// input with ids, numbers, dates and bracketed tags masked, whatever the task key.
+const groupByPrompt = "prompt"
+
+func sqlOf(expression string) string {
+	if expression == groupByPrompt {
+		return "input"
+	}
+	return expression
+}
+
+func byPrompt(candidates []query.Candidate, c Config) {
+	for i := range candidates {
+		if x := &candidates[i]; x.LeftOut == "" {
+			if c.GroupBy == groupByPrompt {
+				x.Group = trajectory.TaskKeyOf(x.Group)
+			}
+			if c.Gate.HoldoutBy == groupByPrompt {
+				x.Holdout = trajectory.TaskKeyOf(x.Holdout)
+			}
+		}
+	}
+}
+
+// worn leaves out what enough nights trained on already, but for the holdout,
+// which none trains on.
+func worn(candidates []query.Candidate, used map[string]int, c Config) []query.Candidate {
+	for i := range candidates {
+		x := &candidates[i]
+		if n := used[x.ID]; c.MaxUses > 0 && n >= c.MaxUses && x.LeftOut == "" && !heldOut(x.Holdout, c.Gate.Holdout) {
+			x.LeftOut = "used"
+		}
+	}
+	return candidates
 }
 
 func choose(head SelectHead, candidates []query.Candidate, share float64) selected {

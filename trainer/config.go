@@ -2,10 +2,9 @@ package trainer
 
 import (
 	"errors"
+	"math"
 	"strconv"
 	"time"
-
-	"github.com/tracegrad/tracegrad/trainer/grpo"
 )
 
 // Config is train.yaml. [Load] reads it; docs/training.md has the reference.
@@ -15,11 +14,13 @@ type Config struct {
 	Rewards   RewardsConfig   `yaml:"rewards" json:"rewards"`     //
 	Window    Window          `yaml:"window" json:"window"`       // how far back; default all
 	MinAge    Duration        `yaml:"min_age" json:"min_age"`     // wait for late facts; default 0s
+	MaxUses   int             `yaml:"max_uses" json:"max_uses"`   // nights that may train an adapter on a trajectory; 0 = any number
 	Where     string          `yaml:"where" json:"where"`         // SQL over trajectories; default all
 	GroupBy   string          `yaml:"group_by" json:"group_by"`   // SQL over trajectories; default task_key
 	Agents    []string        `yaml:"agents" json:"agents"`       // whom the bundle is for; default all
 	Algorithm AlgorithmConfig `yaml:"algorithm" json:"algorithm"` //
 	Policy    PolicyConfig    `yaml:"policy" json:"policy"`       //
+	Adapter   AdapterConfig   `yaml:"adapter" json:"adapter"`     // of policy: adapter
 	Gate      GateConfig      `yaml:"gate" json:"gate"`           //
 	Base      string          `yaml:"base" json:"base"`           // starting policy: label, id or directory; default label production, if set
 	Runs      string          `yaml:"runs" json:"runs"`           // directory; default runs
@@ -35,15 +36,15 @@ type RewardsConfig struct {
 	WriteBack bool   `yaml:"write_back" json:"write_back"` // append changed values to the dataset; default true
 }
 
-// AlgorithmConfig says how returns become advantages.
-type AlgorithmConfig struct {
-	Name      string             `yaml:"name" json:"name"`           // grpo
-	Normalize grpo.Normalization `yaml:"normalize" json:"normalize"` // std or none
-}
+// Kinds of policy.
+const (
+	KindPrompt  = "prompt"  // guidance in the prompt
+	KindAdapter = "adapter" // a LoRA adapter of the model
+)
 
 // PolicyConfig says what is learned.
 type PolicyConfig struct {
-	Kind           string `yaml:"kind" json:"kind"`                     // prompt
+	Kind           string `yaml:"kind" json:"kind"`                     // prompt or adapter; policy: adapter is short for policy: {kind: adapter}
 	MaxItems       int    `yaml:"max_items" json:"max_items"`           // of guidance
 	MinSupport     int    `yaml:"min_support" json:"min_support"`       // trajectories with and without a feature, each
 	Demonstrations Count  `yaml:"demonstrations" json:"demonstrations"` // off, or how many
@@ -118,14 +119,41 @@ func (c *Count) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// Optional is a number, or none.
+type Optional struct{ Value *float64 }
+
+// MarshalText writes a number, or none.
+func (o Optional) MarshalText() ([]byte, error) {
+	if o.Value == nil {
+		return []byte("none"), nil
+	}
+	return strconv.AppendFloat(nil, *o.Value, 'g', -1, 64), nil
+}
+
+// UnmarshalText reads a number, or none.
+func (o *Optional) UnmarshalText(text []byte) error {
+	o.Value = nil
+	if string(text) == "none" {
+		return nil
+	}
+	v, err := strconv.ParseFloat(string(text), 64)
+	if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
+		return errors.New("use a number, or none")
+	}
+	o.Value = &v
+	return nil
+}
+
 // Default is the config of an empty file, but for the required keys.
 func Default() Config {
 	return Config{
 		Name:      "prompt",
 		Rewards:   RewardsConfig{WriteBack: true},
+		MaxUses:   1,
 		GroupBy:   "task_key",
-		Algorithm: AlgorithmConfig{Name: "grpo", Normalize: grpo.Std},
-		Policy:    PolicyConfig{Kind: "prompt", MaxItems: 8, MinSupport: 5},
+		Algorithm: defaultAlgorithm(),
+		Policy:    PolicyConfig{Kind: KindPrompt, MaxItems: 8, MinSupport: 5},
+		Adapter:   defaultAdapter(),
 		Gate:      GateConfig{Holdout: 0.2, HoldoutBy: "task_key", MinSupport: 8, Confidence: 0.95},
 		Runs:      "runs",
 		Bundles:   "bundles",

@@ -113,7 +113,12 @@ func (d *decoder) mapping(n *yaml.Node, path string, into reflect.Value) {
 }
 
 func (d *decoder) value(n *yaml.Node, path string, into reflect.Value) {
-	if into.Kind() == reflect.Struct {
+	if _, whole := into.Addr().Interface().(encoding.TextUnmarshaler); into.Kind() == reflect.Struct && !whole {
+		if kind := kindOf(into); kind.IsValid() && n.Kind == yaml.ScalarNode && n.Tag == "!!str" {
+			kind.SetString(strings.TrimSpace(n.Value)) // policy: adapter = policy: {kind: adapter}
+			d.at[path+".kind"] = n
+			return
+		}
 		d.mapping(n, path, into)
 		return
 	}
@@ -124,7 +129,9 @@ func (d *decoder) value(n *yaml.Node, path string, into reflect.Value) {
 		}
 		list := reflect.MakeSlice(into.Type(), len(n.Content), len(n.Content))
 		for i, item := range n.Content {
-			d.value(item, fmt.Sprintf("%s[%d]", path, i), list.Index(i))
+			at := fmt.Sprintf("%s[%d]", path, i)
+			d.at[at] = item
+			d.value(item, at, list.Index(i))
 		}
 		into.Set(list)
 		return
@@ -136,6 +143,16 @@ func (d *decoder) value(n *yaml.Node, path string, into reflect.Value) {
 	if fix := scalar(n, into); fix != "" {
 		d.fail(n, path, fmt.Sprintf("%q is not a value for it", n.Value), fix)
 	}
+}
+
+// kindOf is the field that a struct can be written in short as, or none.
+func kindOf(v reflect.Value) reflect.Value {
+	for i := range v.NumField() {
+		if v.Type().Field(i).Tag.Get("yaml") == "kind" {
+			return v.Field(i)
+		}
+	}
+	return reflect.Value{}
 }
 
 // scalar sets a value, or says what would have been one.

@@ -30,12 +30,15 @@ var words = []struct{ prefix, words string }{
 	{"where", "the condition where is not true"},
 	{"agent", "none of the agents took part"},
 	{"not_trainable", "the telemetry does not show everything"},
+	{"used", "max_uses nights trained on it already"},
 	{"no_group", "group_by gives NULL or an empty text"},
 	{"reward_missing", "a rule with missing: mask has no value yet: post the feedback it waits for, or choose another policy for missing"},
 	{"no_reward", "no rule gave a number"},
 	{"group_of_one", "the only attempt at its task"},
 	{"zero_variance", "all attempts at the task got the same return"},
 	{"not_finite", "the returns are too large to compute with"},
+	{"no_example", "another attempt at the task was better, or none was good enough to follow"},
+	{"no_row", "none of its model calls can be trained on"},
 	{"held_out", "kept for the gate"},
 }
 

@@ -3,7 +3,7 @@ package trainer
 import (
 	"bytes"
 	"cmp"
-	_ "embed"
+	"embed"
 	"fmt"
 	"html/template"
 	"path/filepath"
@@ -15,13 +15,14 @@ import (
 	"github.com/tracegrad/tracegrad/trainer/prompt"
 )
 
-//go:embed report.html
-var reportPage string
+//go:embed report.html report_parts.html report_adapter.html
+var reportPages embed.FS
 
 // reportFile is the page that explains a run.
 const reportFile = "report.html"
 
 var reportTemplate = template.Must(template.New(reportFile).Funcs(template.FuncMap{
+	"short4": func(v float64) string { return fmt.Sprintf("%.3g", v) },
 	"number": number, "signed": signed, "short": bundle.ShortID, "plural": plural,
 	"percent":   func(share float64) string { return fmt.Sprintf("%.4g %%", share*100) },
 	"at":        func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") },
@@ -38,7 +39,7 @@ var reportTemplate = template.Must(template.New(reportFile).Funcs(template.FuncM
 		}
 		return fmt.Sprintf("%.2g", v)
 	},
-}).Parse(reportPage))
+}).ParseFS(reportPages, "*.html"))
 
 func plural(n int, one, many string) string {
 	if n == 1 {
@@ -126,18 +127,27 @@ func (n *night) report(s selected, sc scores, a advantages, l learned, v verdict
 		}
 	}
 	p.scales()
-	var text bytes.Buffer
-	if err := reportTemplate.Execute(&text, p); err != nil {
-		return nil, fmt.Errorf("report: %w", err)
-	}
-	path := filepath.Join(n.dir, reportFile)
-	if err := writeFile(path, text.Bytes()); err != nil {
-		return nil, fmt.Errorf("report: %w", err)
+	path, err := n.writeReport(reportFile, p)
+	if err != nil {
+		return nil, err
 	}
 	return &Result{
 		ID: n.ID, Dir: n.dir, Report: path, Bundle: b.Head, Counts: p.Counts,
 		Items: l.Head.Items, Carried: v.Head.Carried, Dropped: v.Head.Dropped, Verdict: v.Head.Verdict, Groups: a.Rows,
 	}, nil
+}
+
+// writeReport writes the page of a template.
+func (r *run) writeReport(name string, page any) (path string, err error) {
+	var text bytes.Buffer
+	if err := reportTemplate.ExecuteTemplate(&text, name, page); err != nil {
+		return "", fmt.Errorf("report: %w", err)
+	}
+	path = filepath.Join(r.dir, reportFile)
+	if err := writeFile(path, text.Bytes()); err != nil {
+		return "", fmt.Errorf("report: %w", err)
+	}
+	return path, nil
 }
 
 func count(s selected, sc scores, a advantages, v verdict) Counts {

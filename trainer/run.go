@@ -12,6 +12,7 @@ import (
 	"github.com/tracegrad/tracegrad/rewards"
 	"github.com/tracegrad/tracegrad/trainer/prompt"
 	"github.com/tracegrad/tracegrad/trainer/query"
+	"github.com/tracegrad/tracegrad/trainer/update"
 )
 
 // Options of [Run]; the zero value is a sound one.
@@ -20,6 +21,11 @@ type Options struct {
 	Progress func(Event)      // called from one goroutine; nil = nobody looks
 	Now      func() time.Time // nil = time.Now
 	Query    query.Options    // of DuckDB; Rules are the run's own
+
+	// For policy: adapter.
+	Fresh  bool      // begin a new run even if the last one was interrupted
+	Plan   bool      // stop before the update, with the estimate of what it takes
+	Engine EngineFor // nil = as the config says
 }
 
 func (o Options) now() time.Time {
@@ -42,10 +48,14 @@ const (
 
 // Event tells of a run's progress.
 type Event struct {
-	Stage string
-	State State
-	Done  int // trajectories, while Working
-	Total int
+	Stage    string
+	State    State
+	Done     int // trajectories, while Working
+	Total    int
+	Run      string       // id, with the first event of a run that goes on; else ""
+	Estimate *Estimate    // before an update
+	Step     *update.Step // of an update
+	Left     time.Duration
 }
 
 // Result is what came out of a run.
@@ -60,6 +70,7 @@ type Result struct {
 	Dropped []DroppedItem  `json:"not_carried"` // and not kept
 	Verdict prompt.Verdict `json:"gate"`
 	Groups  []ScoredGroup  `json:"-"`
+	Adapter *AdapterResult `json:"adapter,omitempty"` // for policy: adapter
 }
 
 // Errors that callers may want to tell apart, besides [query.ErrNoDataset],
@@ -93,14 +104,14 @@ func Run(ctx context.Context, c Config, opt Options) (*Result, error) {
 	}
 	defer func() { _ = unlockFile(lock) }()
 	opt.Query.Rules = engine.Rules()
-	db, err := query.Open(ctx, c.Dataset, opt.Query)
+	if c.Policy.Kind == KindAdapter {
+		return runAdapter(ctx, c, opt, &night{engine: engine, base: base})
+	}
+	db, err := openDataset(ctx, c, opt.Query)
 	if err != nil {
 		return nil, err
 	}
 	defer db.Close()
-	if len(db.Files("trajectories")) == 0 {
-		return nil, fmt.Errorf("open dataset %s: %w: it holds no trajectories yet; send some through the collector, or replay captures", c.Dataset, query.ErrNoDataset)
-	}
 	r, err := startRun(c, opt)
 	if err != nil {
 		return nil, err
@@ -110,6 +121,17 @@ func Run(ctx context.Context, c Config, opt Options) (*Result, error) {
 		return nil, &interrupted{r.ID, ctx.Err()}
 	}
 	return result, err
+}
+
+func openDataset(ctx context.Context, c Config, opt query.Options) (*query.DB, error) {
+	db, err := query.Open(ctx, c.Dataset, opt)
+	if err != nil {
+		return nil, err
+	}
+	if len(db.Files("trajectories")) == 0 {
+		return nil, errors.Join(fmt.Errorf("open dataset %s: %w: it holds no trajectories yet; send some through the collector, or replay captures", c.Dataset, query.ErrNoDataset), db.Close())
+	}
+	return db, nil
 }
 
 // interrupted is the end of a run whose context was cancelled.
@@ -131,7 +153,7 @@ type night struct {
 
 // path runs the stages in their order.
 func (n *night) path(ctx context.Context) (*Result, error) {
-	selected, err := n.selectStage(ctx)
+	selected, err := n.selectStage(ctx, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,7 @@ type Scored struct {
 	Reason  string             `json:"reason,omitempty"`  // why there is no return
 	Rewards map[string]float64 `json:"rewards,omitempty"` // by rule, summed over steps; null ones are absent
 	Profile prompt.Profile     `json:"profile"`
+	Steps   map[int]float64    `json:"steps,omitempty"` // for credit: step, what each step adds to the return
 }
 
 // ScoreHead is the head of score.jsonl.
@@ -42,6 +43,9 @@ func (n *night) scoreStage(ctx context.Context, s selected) (scores, error) {
 		return scores{}, err
 	}
 	inputs := []any{n.engine.Hash(), facts, n.Config.Rewards.WriteBack}
+	if n.creditsSteps() {
+		inputs = append(inputs, creditStep)
+	}
 	return stage(n.run, "score", inputs, func() (scores, error) {
 		w := &scorer{night: n, out: scores{Head: ScoreHead{Rewards: n.engine.Hash(), LeftOut: map[string]int{}}}}
 		if err := w.score(ctx, s); err != nil {
@@ -122,8 +126,31 @@ func (w *scorer) one(t *trajectory.Trajectory) {
 	if row.Reason != "" {
 		w.out.Head.LeftOut[row.Reason]++
 	}
+	if w.creditsSteps() {
+		row.Steps = stepReturns(w.engine.Rules(), list)
+	}
 	w.out.Rows = append(w.out.Rows, row)
 	w.keepChanged(t, list)
+}
+
+func (n *night) creditsSteps() bool {
+	return n.Config.Policy.Kind == KindAdapter && n.Config.Algorithm.Credit == creditStep
+}
+
+// stepReturns is what each step adds to the return; steps without a reward are
+// absent.
+func stepReturns(rules []rewards.Rule, list []trajectory.Reward) map[int]float64 {
+	weights := map[string]float64{}
+	for _, r := range rules {
+		weights[r.Name] = r.Weight
+	}
+	out := map[int]float64{}
+	for _, r := range list {
+		if w, known := weights[r.Name]; known && r.Step >= 0 && r.Value != nil {
+			out[r.Step] += w * *r.Value
+		}
+	}
+	return out
 }
 
 // keepChanged gathers what the dataset does not say yet under the same rule:

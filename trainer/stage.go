@@ -22,6 +22,8 @@ type Manifest struct {
 	Now     time.Time `json:"now"` // the run's clock: windows and ages are counted from it, also when it is resumed
 	Config  Config    `json:"config"`
 	Stages  []Stage   `json:"stages"`
+	Starts  int       `json:"starts,omitempty"` // of an adapter night: how often it was begun or gone on with
+	Ended   string    `json:"ended,omitempty"`  // of an adapter night: done, or failed; "" = it can go on
 }
 
 // Stage is a finished stage.

@@ -44,6 +44,10 @@ type ScoredGroup struct {
 	query.Group
 	Advantages []float64   `json:"advantages"`        // nil if dropped
 	Dropped    grpo.Signal `json:"dropped,omitempty"` // why
+
+	// For adapters.
+	Kind      grpo.Kind `json:"group_kind,omitempty"` // what the returns were compared with
+	Baselines []float64 `json:"baselines,omitempty"`  // for groups of one: with what number
 }
 
 // AdvantageHead is the head of advantage.jsonl.
@@ -58,14 +62,14 @@ type AdvantageHead struct {
 type advantages = artifact[AdvantageHead, ScoredGroup]
 
 func (n *night) advantageStage(s selected, sc scores, g groups) (advantages, error) {
-	how := n.Config.Algorithm
-	return stage(n.run, "advantage", how, func() (advantages, error) {
+	normalize := n.Config.Algorithm.recipe().Normalize
+	return stage(n.run, "advantage", normalize, func() (advantages, error) {
 		returns := make([][]float64, len(g.Rows))
 		for i := range g.Rows {
 			returns[i] = g.Rows[i].Returns
 		}
-		list, dropped := grpo.Batch(returns, grpo.Options{Normalize: how.Normalize})
-		out := advantages{Head: AdvantageHead{Normalize: how.Normalize, Dropped: dropped, LeftOut: map[string]int{}}}
+		list, dropped := grpo.Batch(returns, grpo.Options{Normalize: normalize})
+		out := advantages{Head: AdvantageHead{Normalize: normalize, Dropped: dropped, LeftOut: map[string]int{}}}
 		for i, group := range g.Rows {
 			row := ScoredGroup{Group: group, Advantages: list[i], Dropped: grpo.SignalOf(group.Returns)}
 			if list[i] == nil {

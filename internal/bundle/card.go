@@ -10,32 +10,52 @@ import (
 // computed over it.
 func card(m Manifest, p Prompt) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# %s\n\n", m.Name)
-	fmt.Fprintf(&b, "A %s policy learned by tracegrad on %s. Status: **%s**.\n\n", m.Kind, m.CreatedAt.UTC().Format(time.RFC3339), m.Status)
+	writeHead(&b, m)
+	writeItems(&b, p)
+	writeProvenance(&b, m)
+	return b.String()
+}
+
+// cardOf is the model card of a policy without text.
+func cardOf(m Manifest) string {
+	var b strings.Builder
+	writeHead(&b, m)
+	writeProvenance(&b, m)
+	return b.String()
+}
+
+func writeHead(b *strings.Builder, m Manifest) {
+	fmt.Fprintf(b, "# %s\n\n", m.Name)
+	fmt.Fprintf(b, "A %s policy learned by tracegrad on %s. Status: **%s**.\n\n", m.Kind, m.CreatedAt.UTC().Format(time.RFC3339), m.Status)
 
 	b.WriteString("## What it is for\n\n")
-	fmt.Fprintf(&b, "- Agents: %s\n- Model: %s\n\n", orElse(strings.Join(m.Agents, ", "), "all"), orElse(m.BaseModel, "any"))
+	fmt.Fprintf(b, "- Agents: %s\n- Model: %s\n\n", orElse(strings.Join(m.Agents, ", "), "all"), orElse(m.BaseModel, "any"))
 
 	b.WriteString("## Gate\n\n")
-	writeGate(&b, m.Gate)
+	writeGate(b, m.Gate)
+	b.WriteString("\n")
+}
 
-	b.WriteString("\n## Guidance\n\n")
+func writeItems(b *strings.Builder, p Prompt) {
+	b.WriteString("## Guidance\n\n")
 	for _, it := range p.Items {
-		fmt.Fprintf(&b, "- `%s` %s\n", it.ID, strings.ReplaceAll(strings.TrimSpace(it.Text), "\n", "\n  "))
+		fmt.Fprintf(b, "- `%s` %s\n", it.ID, strings.ReplaceAll(strings.TrimSpace(it.Text), "\n", "\n  "))
 	}
 	if len(p.Items) == 0 {
 		b.WriteString("None: a request passes unchanged.\n")
 	}
-	fmt.Fprintf(&b, "\nThe numbers behind each item are in `%s`. Demonstrations: %d.\n\n", ItemsFile, len(p.Demonstrations))
+	fmt.Fprintf(b, "\nThe numbers behind each item are in `%s`. Demonstrations: %d.\n\n", ItemsFile, len(p.Demonstrations))
 
+}
+
+func writeProvenance(b *strings.Builder, m Manifest) {
 	b.WriteString("## Provenance\n\n")
 	for _, row := range [][2]string{
 		{"Dataset", m.Provenance.Dataset}, {"SQL", m.Provenance.SQL}, {"Rewards", m.Provenance.Rewards},
 		{"Run", m.Provenance.Run}, {"Parent", m.Provenance.Parent},
 	} {
-		fmt.Fprintf(&b, "- %s: %s\n", row[0], orElse(row[1], "unknown"))
+		fmt.Fprintf(b, "- %s: %s\n", row[0], orElse(row[1], "unknown"))
 	}
-	return b.String()
 }
 
 func writeGate(b *strings.Builder, g Gate) {

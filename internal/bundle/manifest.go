@@ -143,7 +143,7 @@ func (m *Manifest) validate() error {
 			fail("agents[%d]: is empty: name an agent or remove the entry", i)
 		}
 	}
-	errs = append(errs, m.Gate.validate(), m.validateFiles())
+	errs = append(errs, m.Gate.validate(), m.validateFiles(), m.checkAdapter())
 	return errors.Join(errs...)
 }
 

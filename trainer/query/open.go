@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/tracegrad/tracegrad/internal/dataset"
@@ -24,6 +25,10 @@ type Options struct {
 	MemoryLimit string         // such as "4GB"; "" = DuckDB's default, 80 % of the machine
 	Threads     int            // 0 = one per core
 	TempDir     string         // where queries spill; "" = the system's
+
+	// Keep says which files are read, by table and path under the dataset's
+	// directory; nil = all.
+	Keep func(table, path string) bool
 }
 
 // DB is a dataset opened for queries. It is safe for concurrent use.
@@ -61,6 +66,7 @@ func Open(ctx context.Context, dir string, opt Options) (*DB, error) {
 		if db.files[table], err = dataset.Files(root, table); err != nil {
 			return nil, fmt.Errorf("open dataset %s: %w", dir, err)
 		}
+		db.files[table] = kept(root, table, db.files[table], opt.Keep)
 	}
 	if db.sql, err = connect(); err != nil {
 		return nil, err
@@ -69,6 +75,16 @@ func Open(ctx context.Context, dir string, opt Options) (*DB, error) {
 		return nil, errors.Join(fmt.Errorf("open dataset %s: %w", dir, err), db.Close())
 	}
 	return db, nil
+}
+
+func kept(root, table string, files []string, keep func(table, path string) bool) []string {
+	if keep == nil {
+		return files
+	}
+	return slices.DeleteFunc(files, func(file string) bool {
+		path, err := filepath.Rel(root, file)
+		return err == nil && !keep(table, path)
+	})
 }
 
 // Close frees the database and what it spilled. It may be called twice.

@@ -12,7 +12,6 @@ import (
 
 	"github.com/tracegrad/tracegrad/internal/backfill"
 	"github.com/tracegrad/tracegrad/internal/otlp"
-	"github.com/tracegrad/tracegrad/trainer"
 )
 
 // isTerminal reports whether stream is a terminal.
@@ -130,41 +129,6 @@ func newImportBar(out io.Writer, now backfill.Progress) *progressbar.ProgressBar
 	}
 	return progressbar.NewOptions64(now.Total, progressbar.OptionSetWriter(out), unit, progressbar.OptionShowIts(), progressbar.OptionShowCount(),
 		progressbar.OptionSetWidth(30), progressbar.OptionThrottle(50*time.Millisecond), progressbar.OptionOnCompletion(func() { fmt.Fprintln(out) }))
-}
-
-// trainProgress shows a night: a line a stage, and on a terminal a bar while a
-// stage goes through trajectories.
-type trainProgress struct {
-	out  io.Writer
-	live bool
-	bar  *progressbar.ProgressBar
-}
-
-func newTrainProgress(out io.Writer) *trainProgress {
-	return &trainProgress{out: out, live: isTerminal(out)}
-}
-
-func (p *trainProgress) event(e trainer.Event) {
-	switch e.State {
-	case trainer.Working:
-		if p.live {
-			if p.bar == nil {
-				p.bar = newBar(p.out, e.Total, "trajectories")
-				p.bar.Describe(e.Stage)
-			}
-			_ = p.bar.Set(e.Done)
-		}
-	case trainer.Done, trainer.Reused:
-		p.close()
-		fmt.Fprintf(p.out, "%-10s %s\n", e.Stage, e.State)
-	}
-}
-
-func (p *trainProgress) close() {
-	if p.bar != nil {
-		_ = p.bar.Clear()
-		p.bar = nil
-	}
 }
 
 func newBar(out io.Writer, total int, unit string) *progressbar.ProgressBar {

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var update = flag.Bool("update", false, "write docs/cli.md anew")
+var renew = flag.Bool("update", false, "write docs/cli.md anew")
 
 const reference = "../../../docs/cli.md"
 
@@ -25,7 +25,7 @@ func TestReference(t *testing.T) {
 		writeCommand(&b, cmd)
 	}
 	got := strings.TrimRight(b.String(), "\n") + "\n"
-	if *update {
+	if *renew {
 		require.NoError(t, os.WriteFile(reference, []byte(got), 0o644))
 	}
 	want, err := os.ReadFile(reference)

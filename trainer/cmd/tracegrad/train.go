@@ -18,7 +18,8 @@ type trainFlags struct {
 	config                 string
 	dataset, runs, bundles string
 	resume                 string
-	dryRun                 bool
+	engine                 string
+	dryRun, fresh          bool
 	asJSON                 bool
 }
 
@@ -28,16 +29,26 @@ func newTrain() *cobra.Command {
 		Use:   "train",
 		Short: "Run one night: from the dataset to a bundle",
 		Long: `Train runs one night: it selects trajectories, scores them with the facts that
-came since, groups attempts at the same task, learns guidance from what the
-better ones did differently, holds it against the holdout, and packs a bundle.
-docs/training.md explains every stage and every key of the configuration.
+came since, groups attempts at the same task, learns from what the better ones
+did differently, and packs a bundle. docs/training.md explains every stage and
+every key of the configuration.
 
-A bundle is always written. It is released only if the gate passes; else it is a
-candidate that no gateway applies unless told to. What had no part in the run is
-listed with the reason. --dry-run does all of it, but keeps nothing.`,
+policy: prompt learns guidance and holds it against the holdout; the bundle is
+released only if the gate passes, else it is a candidate that no gateway applies
+unless told to. --dry-run does all of it, but keeps nothing.
+
+policy: adapter trains a LoRA adapter of the model, on this machine or on the
+engine that --engine names, and writes a candidate. It is safe to start from
+cron: while a run has the runs directory, another gives up at once. A run that
+was interrupted, even by kill -9, goes on when the same command is given again.
+--dry-run stops before the update and says what it would take.
+
+What had no part in the run is listed with the reason. The key of an engine is
+read from the environment variable TRACEGRAD_ENGINE_KEY.`,
 		Example: `  tracegrad train --config train.yaml
   tracegrad train --config train.yaml --dry-run
-  tracegrad train --config train.yaml --resume last`,
+  tracegrad train --config train.yaml --resume last
+  tracegrad train --config adapter.yaml --engine http://127.0.0.1:8000`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
@@ -46,8 +57,10 @@ listed with the reason. --dry-run does all of it, but keeps nothing.`,
 	flags.StringVar(&f.dataset, "dataset", "", "`directory` of the dataset, instead of the configuration's")
 	flags.StringVar(&f.runs, "runs", "", "`directory` of the runs, instead of the configuration's")
 	flags.StringVar(&f.bundles, "bundles", "", "`directory` of the bundles, instead of the configuration's")
+	flags.StringVar(&f.engine, "engine", "", "`url` of a server of the Tinker training protocol, instead of the configuration's")
 	flags.StringVar(&f.resume, "resume", "", "go on with the run of this `id`, or with the last")
-	flags.BoolVar(&f.dryRun, "dry-run", false, "do everything and keep nothing")
+	flags.BoolVar(&f.fresh, "fresh", false, "begin a new run, even if the last one was interrupted")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "keep nothing; with policy: adapter, stop before the update")
 	flags.BoolVar(&f.asJSON, "json", false, "print the result as JSON")
 	return cmd
 }
@@ -56,9 +69,17 @@ func (f *trainFlags) run(cmd *cobra.Command) (err error) {
 	if f.dryRun && f.resume != "" {
 		return usageError{errors.New("--dry-run keeps no run that --resume could go on with: use one of them")}
 	}
+	if f.fresh && f.resume != "" {
+		return usageError{errors.New("--fresh begins a new run, --resume goes on with one: use one of them")}
+	}
 	config, err := trainer.Load(f.config)
 	if err != nil {
 		return err
+	}
+	if f.engine != "" {
+		if err := config.UseEngine(f.engine); err != nil {
+			return usageError{err}
+		}
 	}
 	for _, o := range []struct {
 		flag string
@@ -80,7 +101,10 @@ func (f *trainFlags) run(cmd *cobra.Command) (err error) {
 
 func (f *trainFlags) night(ctx context.Context, cmd *cobra.Command, config trainer.Config) error {
 	show := newTrainProgress(cmd.ErrOrStderr())
-	result, err := trainer.Run(ctx, config, trainer.Options{Resume: f.resume, Progress: show.event})
+	result, err := trainer.Run(ctx, config, trainer.Options{
+		Resume: f.resume, Progress: show.event, Fresh: f.fresh, Plan: f.dryRun && config.Policy.Kind == trainer.KindAdapter,
+		Engine: trainer.Engine(show.worker()),
+	})
 	show.close()
 	if err != nil {
 		return namingDataset(err, "name the one that the Collector writes with dataset in "+f.config+" or with --dataset DIRECTORY")
@@ -90,6 +114,9 @@ func (f *trainFlags) night(ctx context.Context, cmd *cobra.Command, config train
 	}
 	if f.asJSON {
 		return printJSON(cmd.OutOrStdout(), result)
+	}
+	if result.Adapter != nil {
+		return printAdapterNight(cmd.OutOrStdout(), result, f.dryRun)
 	}
 	return printNight(cmd.OutOrStdout(), result, f.dryRun)
 }

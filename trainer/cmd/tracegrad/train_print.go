@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"text/tabwriter"
 
 	"github.com/tracegrad/tracegrad/internal/bundle"
@@ -16,15 +18,8 @@ func printNight(out io.Writer, r *trainer.Result, dry bool) error {
 	c := r.Counts
 	fmt.Fprintf(out, "\n%s: learned from %d in %s, kept %d for the gate\n",
 		plural(c.Live, "trajectory", "trajectories"), c.Trained, count(c.Groups, "group"), c.Holdout)
-	if len(c.LeftOut) > 0 {
-		fmt.Fprintln(out, "left out:")
-		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-		for _, l := range c.LeftOut {
-			fmt.Fprintf(w, "  %d\t%s\t%s\n", l.Count, l.Reason, l.Words)
-		}
-		if err := w.Flush(); err != nil {
-			return err
-		}
+	if err := printLeftOut(out, c.LeftOut); err != nil {
+		return err
 	}
 	fmt.Fprintf(out, "\nguidance learned: %s\n", count(len(r.Items), "item"))
 	for i := range r.Items {
@@ -41,6 +36,64 @@ func printNight(out io.Writer, r *trainer.Result, dry bool) error {
 		_, err = fmt.Fprintln(out, "a candidate is applied only if you insist: tracegrad bundle label --allow-candidate, and allow_candidate: true for the gateway")
 	}
 	return err
+}
+
+func printLeftOut(out io.Writer, list []trainer.LeftOut) error {
+	if len(list) == 0 {
+		return nil
+	}
+	fmt.Fprintln(out, "left out:")
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, l := range list {
+		fmt.Fprintf(w, "  %d\t%s\t%s\n", l.Count, l.Reason, l.Words)
+	}
+	return w.Flush()
+}
+
+// printAdapterNight says what an adapter was trained on, how far it came, and
+// where it is.
+func printAdapterNight(out io.Writer, r *trainer.Result, dry bool) error {
+	c, a := r.Counts, r.Adapter
+	fmt.Fprintf(out, "\n%s: trained on %d in %s, kept %d for the gate\n", plural(c.Live, "trajectory", "trajectories"), c.Trained, count(c.Groups, "group"), c.Holdout)
+	if err := printLeftOut(out, c.LeftOut); err != nil {
+		return err
+	}
+	if d := a.Dropped; d.Total() > 0 {
+		fmt.Fprintf(out, "groups without a signal: %d of one trajectory, %d with equal returns, %d with returns beyond computing\n", d.Single, d.ZeroVariance, d.NotFinite)
+	}
+	if n := a.Sequences.EmptyGroups; n > 0 {
+		fmt.Fprintf(out, "groups without a trainable row: %d\n", n)
+	}
+	if err := printReasons(out, "model calls not trained on:", a.Sequences.Tally.LeftOut); err != nil {
+		return err
+	}
+	if a.Update == nil {
+		_, err := fmt.Fprintln(out, "\ndry run: nothing was trained, nothing was kept")
+		return err
+	}
+	u, v := a.Update, a.Evaluated
+	fmt.Fprintf(out, "\nupdate: %d of %s, %d tokens; the policy moved by %.3g nats per token\n", u.Steps, count(u.Of, "step"), u.Tokens, v.Train.Moved)
+	if u.Stop != "" {
+		fmt.Fprintf(out, "  stopped: %s\n", u.Stop)
+	}
+	fmt.Fprintf(out, "gate: %s\n", v.Reason)
+	if o := v.Logged; o != nil {
+		fmt.Fprintf(out, "  return of held-out attempts %.3f; %.3f by importance weights, resting on %.1f of %s\n", o.Mean, o.Estimate, o.Effective, count(o.Attempts, "attempt"))
+	}
+	_, err := fmt.Fprintf(out, "\nbundle  %s (%s)\nmetrics %s\nreport  %s\n", r.Bundle.Dir, r.Bundle.Status, a.Metrics, r.Report)
+	return err
+}
+
+func printReasons(out io.Writer, title string, counts map[string]int) error {
+	if len(counts) == 0 {
+		return nil
+	}
+	fmt.Fprintln(out, title)
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, reason := range slices.Sorted(maps.Keys(counts)) {
+		fmt.Fprintf(w, "  %d\t%s\n", counts[reason], reason)
+	}
+	return w.Flush()
 }
 
 // dryResult has the fields of a result but those that say where it was kept.

@@ -1,0 +1,151 @@
+package trainer
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+
+	"github.com/tracegrad/tracegrad/trainer/engine"
+	"github.com/tracegrad/tracegrad/trainer/sequence"
+	"github.com/tracegrad/tracegrad/trainer/update"
+	"github.com/tracegrad/tracegrad/trainer/worker"
+)
+
+// keyVariable names the environment variable with the key of adapter.engine.
+const keyVariable = "TRACEGRAD_ENGINE_KEY"
+
+// checkpointsDir is where our worker keeps the states of all runs of a runs
+// directory.
+const checkpointsDir = "checkpoints"
+
+// tinker is a Server of the Tinker training protocol.
+type tinker struct {
+	config Config
+	client *engine.Client
+	worker *worker.Worker // nil: the server is somebody else's
+	about  About
+}
+
+// Engine opens the engine that a config names, or starts our worker; log gets
+// what the worker prints, nil = nowhere.
+func Engine(log io.Writer) EngineFor {
+	return func(ctx context.Context, c Config) (Server, error) {
+		a := c.Adapter
+		options := engine.Options{Key: os.Getenv(keyVariable), Tokens: a.BatchTokens}
+		t := &tinker{config: c, about: About{BaseModel: a.BaseModel, URL: a.Engine}}
+		url := a.Engine
+		if url == "" {
+			var err error
+			if t.worker, err = worker.Start(ctx, worker.Options{
+				Model: cmp.Or(a.Folder, a.BaseModel), Name: a.BaseModel, Checkpoints: filepath.Join(c.Runs, checkpointsDir), Log: log,
+			}); err != nil {
+				return nil, err
+			}
+			url, options.Key = t.worker.URL(), t.worker.Token()
+			t.about.Folder = folderOf(cmp.Or(a.Folder, a.BaseModel))
+		}
+		var err error
+		if t.client, err = engine.Dial(ctx, url, options); err != nil {
+			return nil, errors.Join(err, t.Close())
+		}
+		said := t.client.Capabilities()
+		t.about.Vocabulary, t.about.Tokenizer, t.about.Fingerprint = said.Vocabulary, said.Tokenizer, said.Fingerprint
+		if t.about.Server = fmt.Sprintf("a server of the Tinker protocol (%s)", said.Wire); said.Worker {
+			t.about.Server = "tracegrad's worker on " + said.Device
+		}
+		return t, nil
+	}
+}
+
+// folderOf is a folder of this machine, or "".
+func folderOf(path string) string {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return path
+	}
+	return ""
+}
+
+func (t *tinker) About() About { return t.about }
+
+func (t *tinker) Tokenizer() sequence.Tokenizer {
+	if t.worker == nil {
+		return nil
+	}
+	return t.worker
+}
+
+func (t *tinker) Close() error {
+	var err error
+	if t.client != nil {
+		err = t.client.Close()
+	}
+	if t.worker != nil {
+		err = errors.Join(err, t.worker.Close())
+	}
+	return err
+}
+
+// Open makes a model. Its random half follows from the config's seed, so that a
+// night can be done again.
+func (t *tinker) Open(ctx context.Context, state string) (Trainee, error) {
+	l := t.config.Adapter.LoRA
+	critic := t.config.Algorithm.recipe().Critic
+	spec := engine.Spec{
+		Base: t.config.Adapter.BaseModel, Rank: l.Rank, Alpha: l.alpha(), Targets: l.Targets,
+		Seed: int64(t.config.Seed & math.MaxInt64), From: state, Critic: critic,
+	}
+	if l.Alpha == 0 && !t.client.Capabilities().Worker {
+		spec.Alpha = 0 // others cannot be asked for one
+	}
+	model, err := t.client.CreateModel(ctx, spec)
+	if err != nil {
+		return nil, t.because(err)
+	}
+	return &trainee{t, model}, nil
+}
+
+// because adds to an error why the worker ended, if it did.
+func (t *tinker) because(err error) error {
+	if err == nil || t.worker == nil {
+		return err
+	}
+	return errors.Join(err, t.worker.Err())
+}
+
+// trainee is a model of a tinker.
+type trainee struct {
+	*tinker
+	model *engine.Model
+}
+
+func (m *trainee) Forward(ctx context.Context, rows []engine.Row) ([]engine.Output, error) {
+	out, err := m.model.Forward(ctx, rows)
+	return out, m.because(err)
+}
+
+func (m *trainee) Step(ctx context.Context, passes []update.Pass, adam engine.Adam) error {
+	for _, p := range passes {
+		if _, err := m.model.ForwardBackward(ctx, p.Rows, p.Loss); err != nil {
+			return m.because(err)
+		}
+	}
+	_, err := m.model.OptimStep(ctx, adam)
+	return m.because(err)
+}
+
+func (m *trainee) Save(ctx context.Context, name string) (string, error) {
+	path, err := m.model.SaveState(ctx, name)
+	return path, m.because(err)
+}
+
+func (m *trainee) Export(ctx context.Context, name string) (map[string][]byte, error) {
+	files, err := m.model.Export(ctx, name)
+	return files, m.because(err)
+}
+
+func (m *trainee) Close(ctx context.Context) error { return m.model.Close(ctx) }

@@ -1,0 +1,46 @@
+package trainer
+
+import (
+	"github.com/tracegrad/tracegrad/trainer/grpo"
+)
+
+// taskOf is what a tracker knows a group by.
+func taskOf(g *ScoredGroup) string { return g.Tenant + "\x00" + g.Label }
+
+// estimateStage turns the returns of groups into advantages as the algorithm
+// has it.
+func (n *adapterNight) estimateStage(s selected, sc scores, g groups) (advantages, error) {
+	how := n.Config.Algorithm
+	inputs := []any{how.Name, how.Normalize, how.Baseline, how.LeastReturn, n.trackerDigest}
+	return stage(n.run, "advantage", inputs, func() (advantages, error) {
+		plan := grpo.Plan{Recipe: how.recipe(), Lone: how.lone(), Tracker: n.tracker, Least: how.LeastReturn.Value}
+		list := make([]grpo.Group, len(g.Rows))
+		for i, group := range g.Rows {
+			list[i] = grpo.Group{Key: group.Tenant + "\x00" + group.Label, Bucket: group.Tenant, Returns: group.Returns}
+		}
+		estimated, dropped := plan.Estimate(list)
+		out := advantages{Head: AdvantageHead{Normalize: plan.Recipe.Normalize, Dropped: dropped, LeftOut: map[string]int{}}}
+		for i, group := range g.Rows {
+			e := estimated[i]
+			row := ScoredGroup{Group: group, Advantages: e.Advantages, Dropped: e.Dropped, Kind: e.Kind, Baselines: e.Baselines}
+			if e.Advantages == nil {
+				if row.Dropped == grpo.Informative { // sft: none is an example
+					row.Dropped = noExample
+				}
+				out.Head.LeftOut[string(row.Dropped)] += len(group.IDs)
+			} else {
+				out.Head.Taught++
+				out.Head.Trained += len(group.IDs)
+			}
+			out.Rows = append(out.Rows, row)
+		}
+		if out.Head.Taught == 0 {
+			held := map[string]int{"held_out": sc.Head.Scored - g.Head.Members}
+			return out, nothing(s.Head.Live, s.Head.LeftOut, sc.Head.LeftOut, out.Head.LeftOut, held)
+		}
+		return out, nil
+	})
+}
+
+// noExample is why a group teaches nothing under sft.
+const noExample grpo.Signal = "no_example"

@@ -350,12 +350,19 @@ func (d *Decoder) tool(s *trajectory.Span) {
 		}
 	}
 	t.Name, t.Arguments = d.memo.name(strings.TrimSuffix(t.Name, ".__call__")), keyword(t.Arguments)
-	if redacted(t.Arguments) && t.Arguments != "{}" {
+	if redacted(t.Arguments) && t.Arguments != "{}" || r.scrubbed(t.Arguments) {
+		if t.Arguments != "N/A" {
+			s.Missing = addReason(s.Missing, trajectory.ReasonRedacted)
+		}
 		t.Arguments = ""
 	}
 	for _, f := range []field{fToolResult, fValueOut} {
-		if r.has(f) && t.Result == nil && !redacted(r.text(f)) {
-			t.Result = new(d.memo.results.add(t.CallID, r.text(f)))
+		switch text := r.text(f); {
+		case !r.has(f) || t.Result != nil:
+		case redacted(text) || r.scrubbed(text):
+			s.Missing = addReason(s.Missing, trajectory.ReasonRedacted)
+		default:
+			t.Result = new(d.memo.results.add(t.CallID, text))
 		}
 	}
 	if raw := unquoted(r.text(fOut)); t.Result == nil && r.has(fOut) && !redacted(raw) {
@@ -367,6 +374,11 @@ func (d *Decoder) tool(s *trajectory.Span) {
 		}
 		t.Result = new(d.memo.results.add(t.CallID, raw))
 	}
+}
+
+// scrubbed says whether Logfire put a placeholder into a text.
+func (r *reader) scrubbed(text string) bool {
+	return r.has(fScrubbed) && strings.Contains(text, scrubbed)
 }
 
 // keyword opens the arguments of a traced function, {"args": [], "kwargs": {…}}

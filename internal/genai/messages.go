@@ -177,6 +177,9 @@ func unquoted(raw string) string {
 // redacted says whether a text is a placeholder for content that an
 // instrumentation was told not to show.
 func redacted(s string) bool {
+	if strings.HasPrefix(s, scrubbed) {
+		return len(s) < maxPlaceholder && strings.HasSuffix(s, "]")
+	}
 	if len(s) >= 32 {
 		return len(s) < maxPlaceholder && strings.Contains(s, "fully masked due to failed mask function") // Langfuse
 	}
@@ -187,13 +190,29 @@ func redacted(s string) bool {
 	return s == "{}"
 }
 
+// notShown stands for content of which only the structure is shown, as some
+// instrumentations do when content is off: a call without its name, a
+// result without its value.
+const notShown = "[REDACTED]"
+
+// scrubbed is how the texts begin that Logfire puts in the place of what may be
+// a secret, whole attributes and strings within their JSON; logfire.scrubbed
+// says where.
+const scrubbed = "[Scrubbed due to "
+
 // maxPlaceholder bounds what stands for redacted text.
-const maxPlaceholder = 48
+const maxPlaceholder = 96
 
 // hidden says whether any message stands for redacted text.
 func hidden(ms []*trajectory.Message) bool {
 	for _, m := range ms {
-		if m.Text != "" && len(m.Text) < maxPlaceholder && m.Text != "{}" && m.Role != trajectory.RoleTool && redacted(m.Text) && m.Text != "N/A" {
+		if m.Text == "" || len(m.Text) >= maxPlaceholder {
+			continue
+		}
+		if m.Role == trajectory.RoleTool && m.Text[0] != '[' && m.Text[0] != '<' {
+			continue // what a tool returns may look like a placeholder
+		}
+		if m.Text != "{}" && m.Text != "N/A" && redacted(m.Text) {
 			return true
 		}
 	}

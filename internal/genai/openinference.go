@@ -82,7 +82,7 @@ func (r *reader) metadata(s *trajectory.Span) {
 	if s.Agent == "" {
 		s.Agent = o.get("lc_agent_name").asText()
 	}
-	if s.ParentID == (trajectory.SpanID{}) && s.Graph == 1 && s.Role == trajectory.RoleOther {
+	if r.marked && s.ParentID == (trajectory.SpanID{}) && s.Graph == 1 && s.Role == trajectory.RoleOther {
 		s.Role = trajectory.RoleAgentSpan // the graph itself
 		if s.Agent == "" && s.Name != "LangGraph" {
 			s.Agent = s.Name

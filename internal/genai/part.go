@@ -13,7 +13,11 @@ func (d *draft) part(p members) bool {
 	case "reasoning", "thinking":
 		d.addReasoning(d.firstText(p, "content", "text", "thinking", "reasoning"))
 	case "tool_call":
-		d.addCall(p.first("call_id", "id"), p.get("name"), d.value(p.first("arguments", "args")))
+		if name, arguments := p.get("name"), p.first("arguments", "args"); name.exists() || arguments.exists() {
+			d.addCall(p.first("call_id", "id"), name, d.value(arguments))
+		} else {
+			d.addText(notShown)
+		}
 	case "tool_use":
 		d.addCall(p.get("id"), p.get("name"), d.value(p.get("input")))
 	case "reasoningContent":
@@ -23,7 +27,11 @@ func (d *draft) part(p members) bool {
 	case "tool-call":
 		d.addCall(p.get("toolCallId"), p.get("toolName"), d.value(p.first("input", "args")))
 	case "tool_call_response":
-		d.addResult(p.first("call_id", "id"), p.get("name"), response(p))
+		if r := response(p); r.exists() {
+			d.addResult(p.first("call_id", "id"), p.get("name"), r)
+		} else {
+			d.add(d.text(p.first("call_id", "id")), p.get("name"), notShown)
+		}
 	case "tool_result":
 		d.add(d.text(p.get("tool_use_id")), token{}, d.blocks(p.get("content")))
 	case "toolResult":

@@ -45,7 +45,7 @@ func readPydantic(d *Decoder, s *trajectory.Span, span ptrace.Span) {
 		if s.Tool.Arguments == "" {
 			s.Tool.Arguments = attr(attrs, "tool_arguments")
 		}
-		if v, ok := attrs.Get("tool_response"); ok && s.Tool.Result == nil && !redacted(v.AsString()) {
+		if v, ok := attrs.Get("tool_response"); ok && s.Tool.Result == nil && !redacted(v.AsString()) && !d.r.scrubbed(v.AsString()) {
 			s.Tool.Result = new(d.memo.results.add(s.Tool.CallID, v.AsString()))
 		}
 	case trajectory.RoleModelSpan:

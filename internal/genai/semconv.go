@@ -10,6 +10,7 @@ var semconv = dialect{
 	marker: "gen_ai.operation.name",
 	kind:   func(r *reader, _ string) (trajectory.Role, bool) { return semconvRole(r.text(fOperation)) },
 	rows: []row{
+		{"logfire.scrubbed", fScrubbed},
 		{"gen_ai.operation.name", fOperation},
 		{"gen_ai.provider.name", fProvider},
 		{"gen_ai.system", fProvider},

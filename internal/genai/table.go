@@ -59,6 +59,7 @@ const (
 	fToolName                    //
 	fToolCallID                  //
 	fToolArguments               //
+	fScrubbed                    // Logfire's list of what it replaced
 	fToolParameters              // OpenInference tool.parameters: arguments, or the schema
 	fToolResult                  //
 	fAgent                       //

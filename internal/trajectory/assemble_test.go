@@ -105,6 +105,39 @@ func TestRepairFromTheNextPrompt(t *testing.T) {
 	assert.True(t, got.Trainable)
 }
 
+// That a user said something is shown, and not what it was: nothing that was
+// said to it can be learned from.
+func TestSilentUserIsMissing(t *testing.T) {
+	asks := says("", call("a", "f", `{}`))
+	got := Assemble([]*Span{
+		model(1, 0, 1, 10, prompt(user("")), asks),
+		model(2, 0, 20, 30, prompt(user(""), asks, result("a", "one")), says("done")),
+	}, Options{})
+	assert.Equal(t, []Reason{ReasonNoInput}, got.Steps[0].Reasons)
+	assert.Equal(t, []Reason{ReasonNoInput}, got.Steps[2].Reasons)
+	assert.False(t, got.Trainable)
+}
+
+// What a tool's span redacts and the next prompt shows is known.
+func TestRedactedResultFromTheNextPrompt(t *testing.T) {
+	for _, shown := range []bool{true, false} {
+		run := toolSpan(2, 0, 11, 12, ToolRun{Name: "f", CallID: "a", Arguments: `{"x":1}`})
+		run.Missing = []Reason{ReasonRedacted}
+		asks, next := says("", call("a", "f", `{"x":1}`)), prompt(user("q"))
+		if shown {
+			next = append(next, asks, result("a", "one"))
+		}
+		got := Assemble([]*Span{model(1, 0, 1, 10, prompt(user("q")), asks), run, model(3, 0, 20, 30, next, says("done"))}, Options{})
+		require.NotNil(t, got.Steps[1].Tool)
+		if shown {
+			assert.Equal(t, "one", *got.Steps[1].Tool.Result)
+			assert.Empty(t, got.Steps[1].Reasons)
+		} else {
+			assert.Equal(t, []Reason{ReasonRedacted, ReasonNoResult}, got.Steps[1].Reasons)
+		}
+	}
+}
+
 func TestMergedWithoutNextPromptIsNotTrainable(t *testing.T) {
 	got := Assemble([]*Span{model(1, 0, 1, 10, prompt(user("q")), says("", call("ab", "ff", `{"x":1}{"x":2}`)))}, Options{})
 	assert.Equal(t, []Reason{ReasonMerged}, got.Reasons)

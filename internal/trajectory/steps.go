@@ -136,7 +136,7 @@ func (b *builder) modelStep(s *Step, n *node) {
 	case len(n.reply) == 0, n.unsure, asksForTools(n.call.FinishReason) && !slices.ContainsFunc(n.reply, func(m *Message) bool { return len(m.ToolCalls) > 0 }):
 		s.Reasons = appendNew(s.Reasons, ReasonNoOutput)
 	}
-	if len(n.call.Prompt) == 0 || n.partial {
+	if len(n.call.Prompt) == 0 || n.partial || slices.ContainsFunc(n.call.Prompt, silent) {
 		s.Reasons = appendNew(s.Reasons, ReasonNoInput)
 	}
 	if b.untold(n) {
@@ -154,6 +154,12 @@ func (b *builder) modelStep(s *Step, n *node) {
 			}
 		}
 	}
+}
+
+// silent says whether a message is a user's who says nothing: that there was
+// one is shown, and not what it was.
+func silent(m *Message) bool {
+	return m.Role == RoleUser && m.Text == "" && m.Parts == "" && m.Reasoning == "" && len(m.ToolCalls) == 0
 }
 
 // asksForTools says whether a reply that finished so asks for tools.
@@ -178,6 +184,9 @@ func (b *builder) untold(n *node) bool {
 
 func (b *builder) toolStep(s *Step, n *node) {
 	s.Kind, s.Tool = KindTool, n.tool
+	if n.tool.Result != nil && n.tool.Arguments != "" {
+		s.Reasons = slices.DeleteFunc(s.Reasons, func(r Reason) bool { return r == ReasonRedacted }) // the model's own messages show it
+	}
 	if n.tool.Result == nil && s.Error == "" {
 		s.Reasons = appendNew(s.Reasons, ReasonNoResult)
 	}

@@ -40,6 +40,30 @@ test: ## Run the Go tests, those of the concurrent cores with the race detector
 	go test -trimpath $$(go list ./... | grep -v '/distro$$') # internal/repotest builds distro, without cgo
 	go test -trimpath -race $(RACE)
 
+WORKER := .cache/worker-env/python# a file that names the worker's Python
+
+.PHONY: test-worker
+test-worker: $(WORKER) .cache/tests-packages/ready ## Run the worker's tests: torch on the CPU, a tiny model (about 4 min and 1.7 GB the first time)
+	PYTHONPATH=$(CURDIR)/.cache/tests-packages $$(cat $(WORKER)) -m pytest -q -p no:cacheprovider --ignore trainer/worker/python/tests/test_trl.py trainer/worker/python/tests
+	TRACEGRAD_TEST_WORKER=$(CURDIR)/.cache/worker-env go test -trimpath -count=1 $$(git grep -lE 'trainer/worker/workertest"' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's,^,./,')
+
+.PHONY: parity
+parity: $(WORKER) .cache/parity-packages/ready ## Compare the worker's losses and gradients with TRL's, in one process and through the protocol
+	set -o pipefail; PYTHONPATH=$(CURDIR)/.cache/parity-packages $$(cat $(WORKER)) -m pytest -q -s -p no:cacheprovider trainer/worker/python/tests/test_trl.py 2>&1 | grep -E 'off by|passed|failed|Error|assert'
+	set -o pipefail; go test -trimpath -count=1 -run 'TRL|GAE|Value' -v ./trainer/grpo | grep -E '^(---|ok|FAIL)'
+
+$(WORKER): trainer/worker/python/requirements.lock trainer/worker/stand-ins.sh trainer/worker/environment.go
+	@mkdir -p $(@D)
+	go run -trimpath ./internal/cmd/workerenv -cache $(@D) >$@.partial
+	@mv $@.partial $@
+
+.cache/tests-packages/ready: trainer/worker/python/tests.lock $(WORKER)
+.cache/parity-packages/ready: trainer/worker/python/parity.lock $(WORKER)
+.cache/%-packages/ready:
+	@rm -rf $(@D)
+	$$(cat $(WORKER)) -m pip install --quiet --disable-pip-version-check --only-binary :all: --no-deps --require-hashes --target $(@D) -r $<
+	@touch $@
+
 .PHONY: lint
 lint: bin/golangci-lint ## Run golangci-lint, and ruff where there is Python outside testdata
 	bin/golangci-lint run

@@ -38,8 +38,12 @@ var requirements []byte
 //go:embed stand-ins.sh
 var standIns []byte
 
+// cache is an absolute path: the worker may run in another folder.
 func (e Environment) cache() string {
 	if e.Cache != "" {
+		if whole, err := filepath.Abs(e.Cache); err == nil {
+			return whole
+		}
 		return e.Cache
 	}
 	base, err := os.UserCacheDir()

@@ -54,7 +54,7 @@ parity: $(WORKER) .cache/parity-packages/ready ## Compare the worker's losses an
 
 $(WORKER): trainer/worker/python/requirements.lock trainer/worker/stand-ins.sh trainer/worker/environment.go
 	@mkdir -p $(@D)
-	go run -trimpath ./internal/cmd/workerenv -cache $(@D) >$@.partial
+	go run -trimpath ./trainer/worker/workerenv -cache $(@D) >$@.partial
 	@mv $@.partial $@
 
 .cache/tests-packages/ready: trainer/worker/python/tests.lock $(WORKER)

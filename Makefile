@@ -78,13 +78,7 @@ bin/golangci-lint: Makefile
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target, one after the other [FUZZTIME=10s]
-	@set -eo pipefail; git grep -lE '^func Fuzz' -- '*_test.go' | while read -r file; do \
-		sed -nE 's/^func (Fuzz[A-Za-z0-9_]*)\(.*/\1/p' "$$file" | while read -r name; do \
-			printf '%s %s: ' "$$(dirname "$$file")" "$$name"; \
-			out=$$(go test -trimpath -run '^$$' -fuzz "^$$name\$$" -fuzztime '$(FUZZTIME)' -parallel 1 "./$$(dirname "$$file")" 2>&1) || { echo "$$out" >&2; exit 1; }; \
-			echo "$$out" | grep -oE 'execs: [0-9]+' | tail -n1 || echo 'seeds only'; \
-		done; \
-	done
+	@.ci/fuzz '$(FUZZTIME)'
 
 .PHONY: grade
 grade: build .cache/grade-venv/ready ## Compare datasets with captures' ground truth [CAPTURES=dir OUT=dir SHUFFLE=seed]

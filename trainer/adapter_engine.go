@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/tracegrad/tracegrad/trainer/engine"
 	"github.com/tracegrad/tracegrad/trainer/sequence"
@@ -25,10 +26,11 @@ const checkpointsDir = "checkpoints"
 
 // tinker is a Server of the Tinker training protocol.
 type tinker struct {
-	config Config
-	client *engine.Client
-	worker *worker.Worker // nil: the server is somebody else's
-	about  About
+	config    Config
+	client    *engine.Client
+	worker    *worker.Worker     // nil: the server is somebody else's
+	tokenizer sequence.Tokenizer // nil = none
+	about     About
 }
 
 // Engine opens the engine that a config names, or starts our worker; log gets
@@ -46,20 +48,26 @@ func Engine(log io.Writer) EngineFor {
 			}); err != nil {
 				return nil, err
 			}
-			url, options.Key = t.worker.URL(), t.worker.Token()
+			url, options.Key, t.tokenizer = t.worker.URL(), t.worker.Token(), t.worker
 			t.about.Folder = folderOf(cmp.Or(a.Folder, a.BaseModel))
 		}
-		var err error
-		if t.client, err = engine.Dial(ctx, url, options); err != nil {
+		if err := t.dial(ctx, url, options); err != nil {
 			return nil, errors.Join(err, t.Close())
-		}
-		said := t.client.Capabilities()
-		t.about.Vocabulary, t.about.Tokenizer, t.about.Fingerprint = said.Vocabulary, said.Tokenizer, said.Fingerprint
-		if t.about.Server = fmt.Sprintf("a server of the Tinker protocol (%s)", said.Wire); said.Worker {
-			t.about.Server = "tracegrad's worker on " + said.Device
 		}
 		return t, nil
 	}
+}
+
+func (t *tinker) dial(ctx context.Context, url string, o engine.Options) (err error) {
+	if t.client, err = engine.Dial(ctx, url, o); err != nil {
+		return err
+	}
+	said := t.client.Capabilities()
+	t.about.Vocabulary, t.about.Tokenizer, t.about.Fingerprint = said.Vocabulary, said.Tokenizer, said.Fingerprint
+	if t.about.Server = fmt.Sprintf("a server of the Tinker protocol (%s)", said.Wire); said.Worker {
+		t.about.Server = "tracegrad's worker on " + said.Device
+	}
+	return nil
 }
 
 // folderOf is a folder of this machine, or "".
@@ -72,11 +80,24 @@ func folderOf(path string) string {
 
 func (t *tinker) About() About { return t.about }
 
-func (t *tinker) Tokenizer() sequence.Tokenizer {
+func (t *tinker) Tokenizer() sequence.Tokenizer { return t.tokenizer }
+
+// Tidy removes the checkpoints of a run but one. What other servers keep is
+// their matter.
+func (t *tinker) Tidy(run, keep string) error {
 	if t.worker == nil {
 		return nil
 	}
-	return t.worker
+	found, err := filepath.Glob(filepath.Join(t.config.Runs, checkpointsDir, "*", "*", run+"-*"))
+	if err != nil {
+		return fmt.Errorf("remove checkpoints of run %s: %w", run, err)
+	}
+	for _, dir := range found {
+		if !strings.HasSuffix(keep, "/"+filepath.Base(dir)) {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}
+	return err
 }
 
 func (t *tinker) Close() error {

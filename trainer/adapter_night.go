@@ -31,7 +31,7 @@ type adapterNight struct {
 
 // runAdapter runs a night under the lock of its runs directory. A run that was
 // interrupted goes on; it reads the dataset as it was when it began.
-func runAdapter(ctx context.Context, c Config, opt Options, base *night) (_ *Result, err error) {
+func runAdapter(ctx context.Context, c Config, opt Options, base *night) (*Result, error) {
 	if opt.Resume == "" && !opt.Fresh {
 		opt.Resume = unfinished(c)
 	}
@@ -59,7 +59,7 @@ func runAdapter(ctx context.Context, c Config, opt Options, base *night) (_ *Res
 	if n.engineFor == nil {
 		n.engineFor = Engine(nil)
 	}
-	defer func() { err = errors.Join(err, n.close()) }()
+	defer n.close()
 	r.Starts, r.Ended = r.Starts+1, ""
 	if err := r.save(); err != nil {
 		return nil, err
@@ -123,17 +123,17 @@ func engineTrouble(err error) error {
 	return &engineError{err}
 }
 
-func (n *adapterNight) close() error {
-	var err error
+// close frees what the engine holds. What goes wrong then costs memory on a
+// server, no more: the night is on disk.
+func (n *adapterNight) close() {
 	if n.open != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		_ = n.open.Close(ctx) // a model that stays on a server costs memory there, no more
+		_ = n.open.Close(ctx)
 	}
 	if n.server != nil {
-		err = n.server.Close()
+		_ = n.server.Close()
 	}
-	return err
 }
 
 // path runs the stages in their order.
@@ -164,10 +164,12 @@ func (n *adapterNight) path(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n.estimated, err = n.estimate(ctx, seq); err != nil {
-		return nil, err
+	if n.digestOf("update") == "" {
+		if n.estimated, err = n.estimate(ctx, seq); err != nil {
+			return nil, err
+		}
+		n.progress(Event{Stage: "estimate", State: Done, Estimate: n.estimated})
 	}
-	n.progress(Event{Stage: "estimate", State: Done, Estimate: n.estimated})
 	if n.planOnly {
 		return n.planned(sel, sc, adv, seq), nil
 	}
@@ -256,6 +258,9 @@ func (n *adapterNight) writeDown(s selected, g groups, m updated, p packed) erro
 		if err != nil {
 			return fmt.Errorf("write %s: %w", trackerFile, err)
 		}
+	}
+	if err := n.server.Tidy(n.ID, m.Head.State); err != nil {
+		return err
 	}
 	until := n.Now
 	if s.Head.Until != nil {

@@ -15,13 +15,13 @@ import (
 // SequenceHead is the head of sequence.jsonl.
 type SequenceHead struct {
 	sequence.Tally
-	Holdout      sequence.Tally `json:"holdout"`       // of the held-out trajectories that are scored with the candidate
-	Models       map[string]int `json:"models"`        // model calls of what was looked at, by the model that served them
-	EmptyGroups  int            `json:"empty_groups"`  // groups of which no attempt has a row
-	Longest      int            `json:"longest"`       // row, in tokens
-	WorkerTokens string         `json:"tokenizer"`     // SHA-256 of the tokenizer that rendered; "" = nothing says
-	LeftOut      map[string]int `json:"trajectories"`  // without a row, as reasons for the report
-	HoldoutLeft  int            `json:"holdout_tasks"` // held-out trajectories beyond holdout_tokens
+	Holdout     sequence.Tally `json:"holdout"`      // of the held-out trajectories that are scored with the candidate
+	Models      map[string]int `json:"models"`       // model calls of what was looked at, by the model that served them
+	EmptyGroups int            `json:"empty_groups"` // groups of which no attempt has a row
+	Longest     int            `json:"longest"`      // row, in tokens
+	Tokenizer   string         `json:"tokenizer"`    // SHA-256 of the tokenizer that rendered; "" = nothing says
+	LeftOut     map[string]int `json:"trajectories"` // without a row, as reasons for the report
+	HoldoutLeft int            `json:"holdout_left"` // held-out trajectories beyond holdout_tokens
 }
 
 // Sequenced is a trajectory in rows.
@@ -93,7 +93,7 @@ type sequencer struct {
 
 func (n *adapterNight) sequencer() *sequencer {
 	c, about := n.Config.Adapter, n.server.About()
-	b := &sequencer{adapterNight: n, out: sequences{Head: SequenceHead{Models: map[string]int{}, LeftOut: map[string]int{}, WorkerTokens: about.Tokenizer}}}
+	b := &sequencer{adapterNight: n, out: sequences{Head: SequenceHead{Models: map[string]int{}, LeftOut: map[string]int{}, Tokenizer: about.Tokenizer}}}
 	b.o = sequence.Options{
 		Vocabulary: about.Vocabulary, MaxLength: c.MaxLength, Temperature: c.Temperature,
 		Constrained: c.Constrained, Use: c.use, Tokenizer: n.server.Tokenizer(),
@@ -115,8 +115,8 @@ func (b *sequencer) build(ctx context.Context, ids []string, split Split) error 
 		}
 		done++
 		if split == Holdout && tally.Tokens >= b.Config.Adapter.HoldoutTokens {
-			b.out.Head.HoldoutLeft++
-			continue
+			b.out.Head.HoldoutLeft = len(ids) - done + 1
+			break
 		}
 		r, err := sequence.Build(ctx, t, b.o)
 		if err != nil {

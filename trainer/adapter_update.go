@@ -31,17 +31,28 @@ type Said struct {
 
 type said = artifact[ForwardHead, Said]
 
-// start is the state that the update begins with; "" for the base model.
+// start is the state that the update begins with; "" for the base model. Our
+// worker reads the bundle itself; other engines need a state of their own.
 func (n *adapterNight) start() (string, error) {
 	if n.base == nil {
 		return "", nil
+	}
+	if n.server.About().URL == "" {
+		dir, err := filepath.Abs(filepath.Join(n.base.Dir, bundle.AdapterDir))
+		if err == nil {
+			err = bundle.Verify(n.base)
+		}
+		if err != nil {
+			return "", fmt.Errorf("open starting policy: %w", err)
+		}
+		return "file://" + filepath.ToSlash(dir), nil
 	}
 	for i := len(n.ledger.nights) - 1; i >= 0; i-- {
 		if night := n.ledger.nights[i]; night.Bundle == n.base.ID() && night.Engine == n.server.About().URL {
 			return night.State, nil
 		}
 	}
-	return "", fmt.Errorf("open starting policy: no night in %s left bundle %s on this engine, so it cannot be trained further: name the runs directory of the night that made it, or base: a bundle that is known there",
+	return "", fmt.Errorf("open starting policy: no night in %s left bundle %s on this engine, so it cannot be trained further there: name the runs directory of the night that made it, or train on the worker",
 		n.Config.Runs, bundle.ShortID(n.base.ID()))
 }
 
@@ -248,13 +259,20 @@ func (n *adapterNight) update(ctx context.Context, plan update.Plan, items []upd
 		state = c
 	}
 	model, err := n.at(ctx, state)
+	if err != nil && len(journal.Steps) > 0 {
+		return Updated{}, fmt.Errorf("go on from step %d: %w (--fresh begins a new run)", len(journal.Steps), err)
+	}
 	if err != nil {
 		return Updated{}, err
 	}
 	eta := &eta{clock: n.clock, skip: len(journal.Steps)}
-	stop, err := update.Run(ctx, model, items, plan, update.Options{Run: n.ID, Journal: journal, Now: n.clock, Report: func(s update.Step) {
-		n.progress(Event{Stage: "update", State: Working, Done: s.Step, Total: s.Of, Step: &s, Left: eta.left(s)})
-	}})
+	stop, err := update.Run(ctx, model, items, plan, update.Options{
+		Run: n.ID, Journal: journal, Now: n.clock,
+		Tidy: func(keep string) error { return n.server.Tidy(n.ID, keep) },
+		Report: func(s update.Step) {
+			n.progress(Event{Stage: "update", State: Working, Done: s.Step, Total: s.Of, Step: &s, Left: eta.left(s)})
+		},
+	})
 	n.state = "moved" // whatever happened, it is not at the state it was opened with
 	if err != nil {
 		return Updated{}, engineTrouble(err)

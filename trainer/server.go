@@ -15,6 +15,9 @@ type Server interface {
 	// Open gives a model: fresh, which answers as the base model does until its
 	// first step, or as a saved state left it.
 	Open(ctx context.Context, state string) (Trainee, error)
+	// Tidy removes what was saved under names that begin with the run's id, but
+	// for one state: what a crash cannot ask for any more.
+	Tidy(run, keep string) error
 	Close() error
 }
 
@@ -26,7 +29,7 @@ type Trainee interface {
 	Close(ctx context.Context) error
 }
 
-// EngineFor opens the engine of a night; dir is the runs directory.
+// EngineFor opens the engine of a night.
 type EngineFor func(ctx context.Context, c Config) (Server, error)
 
 // About is what a server says of itself.

@@ -16,7 +16,7 @@ type Spec struct {
 	Base string // name of the base model, as the server has it
 	Rank int    // of the adapter
 	Seed int64  // of its random half
-	From string // state to begin with, as [Model.SaveState] returned it; "" = none
+	From string // state to begin with, as [Model.SaveState] returned it, or, on our worker, file:// and the folder of an adapter; "" = none
 
 	Alpha   float64  // the adapter's scale times its rank; 0 = the server's, 32 wherever it was seen
 	Targets []string // parts of the model that are trained, of attn and mlp; nil = as the server does
@@ -142,9 +142,12 @@ func (c *Client) count() int {
 	return c.models
 }
 
+// adapterFolder begins the state of an adapter without an optimizer.
+const adapterFolder = "file:///"
+
 // load is possible only as a model's first request.
 func (m *Model) load(ctx context.Context, state string) error {
-	request := jsonCall("load_weights", map[string]any{"model_id": m.ID, "path": state, "optimizer": true, "type": "load_weights"})
+	request := jsonCall("load_weights", map[string]any{"model_id": m.ID, "path": state, "optimizer": !strings.HasPrefix(state, adapterFolder), "type": "load_weights"})
 	if _, err := m.run(ctx, request); err != nil {
 		return fmt.Errorf("load state %s: %w", state, err)
 	}

@@ -12,10 +12,11 @@ import (
 
 // Options of [Run].
 type Options struct {
-	Run     string           // names checkpoints
-	Journal *Journal         //
-	Now     func() time.Time // for speeds
-	Report  func(Step)       // after every step, those of the journal included; nil = nobody looks
+	Run     string                  // names checkpoints
+	Journal *Journal                //
+	Now     func() time.Time        // for speeds
+	Tidy    func(keep string) error // once a checkpoint is in the journal: those before it are not needed; nil = they stay
+	Report  func(Step)              // after every step, those of the journal included; nil = nobody looks
 }
 
 // Run takes the steps of plan that the journal does not hold yet. model must be
@@ -81,7 +82,7 @@ func (u *updater) step(ctx context.Context, i int) (Step, error) {
 		if err := u.save(ctx, i, &s, u.Journal.Checkpoint() == "" || u.Journal.Steps[i-1].Checkpoint == ""); err != nil {
 			return s, err
 		}
-		return s, u.Journal.add(s)
+		return s, u.note(s)
 	}
 	tokens, err := u.move(ctx, batch, rollouts, values, &s)
 	if err != nil {
@@ -95,7 +96,15 @@ func (u *updater) step(ctx context.Context, i int) (Step, error) {
 	if s.Seconds > 0 {
 		s.PerSecond = float64(tokens) / s.Seconds
 	}
-	return s, u.Journal.add(s)
+	return s, u.note(s)
+}
+
+// note makes a step durable.
+func (u *updater) note(s Step) error {
+	if err := u.Journal.add(s); err != nil || s.Checkpoint == "" || u.Tidy == nil {
+		return err
+	}
+	return u.Tidy(s.Checkpoint)
 }
 
 // save keeps the policy after steps steps, if it is wanted and there were any.

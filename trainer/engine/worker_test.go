@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -107,6 +108,7 @@ func create(t *testing.T, c *engine.Client, s engine.Spec) *engine.Model {
 	s.Base, s.Rank, s.Seed = workertest.Name, 8, 7
 	m, err := c.CreateModel(t.Context(), s)
 	require.NoError(t, err)
+	t.Cleanup(func() { _ = m.Close(context.Background()) })
 	return m
 }
 
@@ -121,10 +123,20 @@ func gradient(t *testing.T, m *engine.Model, rows []engine.Row, loss grpo.Loss) 
 	return *stepped.GradNorm, r
 }
 
-// TestWorker: one GRPO update through client and worker has the numbers of
-// trainer/grpo, however it is asked for and however it is cut into requests.
+// TestWorker drives the real worker on a tiny model.
 func TestWorker(t *testing.T) {
-	w := workertest.Start(t, workertest.Model(t), t.TempDir())
+	model := workertest.Model(t)
+	w := workertest.Start(t, model, t.TempDir())
+	t.Run("update", func(t *testing.T) { update(t, w) })
+	t.Run("measured", func(t *testing.T) { measured(t, w) })
+	t.Run("critic", func(t *testing.T) { critic(t, w) })
+	t.Run("refused", func(t *testing.T) { refused(t, w) })
+	t.Run("resumed", func(t *testing.T) { resumed(t, model) })
+}
+
+// update: one GRPO update through client and worker has the numbers of
+// trainer/grpo, however it is asked for and however it is cut into requests.
+func update(t *testing.T, w *worker.Worker) {
 	c := connect(t, w, engine.Options{Tokens: 60})
 	caps := c.Capabilities()
 	assert.Equal(t, engine.Sum, caps.Normalize)
@@ -195,9 +207,8 @@ func (silent) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// TestMeasuredSum: what the worker says of itself is what is measured.
-func TestMeasuredSum(t *testing.T) {
-	w := workertest.Start(t, workertest.Model(t), t.TempDir())
+// measured: what the worker says of itself is what is measured.
+func measured(t *testing.T, w *worker.Worker) {
 	c := connect(t, w, engine.Options{Transport: silent{}})
 	require.Empty(t, c.Capabilities().Normalize)
 	m := create(t, c, engine.Spec{})
@@ -208,10 +219,10 @@ func TestMeasuredSum(t *testing.T) {
 	require.NoError(t, m.Close(t.Context()))
 }
 
-// TestWorkerResumes: a night whose worker dies goes on from its last saved
+// resumed: a night whose worker dies goes on from its last saved
 // state and comes to what it would have come to.
-func TestWorkerResumes(t *testing.T) {
-	model, checkpoints := workertest.Model(t), t.TempDir()
+func resumed(t *testing.T, model string) {
+	checkpoints := t.TempDir()
 	rows := rollouts(t)
 	loss := grpo.Loss{Fn: grpo.FnImportance}
 	step := func(m *engine.Model) {
@@ -227,7 +238,7 @@ func TestWorkerResumes(t *testing.T) {
 		require.NoError(t, err)
 	}
 	first := workertest.Start(t, model, checkpoints)
-	m := create(t, connect(t, first, engine.Options{}), engine.Spec{})
+	m := create(t, connect(t, first, engine.Options{Patience: time.Second}), engine.Spec{})
 	step(m)
 	state, err := m.SaveState(t.Context(), "step-1")
 	require.NoError(t, err)
@@ -249,9 +260,8 @@ func TestWorkerResumes(t *testing.T) {
 	assert.True(t, bytes.Equal(want[engine.WeightsFile], got[engine.WeightsFile]), "the same adapter, bit by bit")
 }
 
-// TestWorkerCritic trains a value head beside the policy.
-func TestWorkerCritic(t *testing.T) {
-	w := workertest.Start(t, workertest.Model(t), t.TempDir())
+// critic trains a value head beside the policy.
+func critic(t *testing.T, w *worker.Worker) {
 	c := connect(t, w, engine.Options{Tokens: 60})
 	m := create(t, c, engine.Spec{Critic: true})
 	rows := rollouts(t)
@@ -286,10 +296,9 @@ func TestWorkerCritic(t *testing.T) {
 	require.NoError(t, err, "nothing had reached the server")
 }
 
-// TestWorkerRefuses: what is wrong with rows is said before anything is sent,
+// refused: what is wrong with rows is said before anything is sent,
 // and a stopped call leaves a model that says so.
-func TestWorkerRefuses(t *testing.T) {
-	w := workertest.Start(t, workertest.Model(t), t.TempDir())
+func refused(t *testing.T, w *worker.Worker) {
 	c := connect(t, w, engine.Options{})
 	_, err := c.CreateModel(t.Context(), engine.Spec{Base: "Qwen/Qwen3-8B", Rank: 8})
 	require.ErrorContains(t, err, "serves "+workertest.Name)

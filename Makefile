@@ -47,6 +47,10 @@ test-worker: $(WORKER) .cache/tests-packages/ready ## Run the worker's tests: to
 	PYTHONPATH=$(CURDIR)/.cache/tests-packages $$(cat $(WORKER)) -m pytest -q -p no:cacheprovider --ignore trainer/worker/python/tests/test_trl.py trainer/worker/python/tests
 	TRACEGRAD_TEST_WORKER=$(CURDIR)/.cache/worker-env go test -trimpath -count=1 $$(git grep -lE 'trainer/worker/workertest"' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's,^,./,')
 
+.PHONY: test-systems
+test-systems: $(WORKER) ## Run the tests that need live servers: SkyRL on the CPU (Python 3.12; about 4 min and 2.3 GB the first time)
+	TRACEGRAD_TEST_WORKER=$(CURDIR)/.cache/worker-env TRACEGRAD_TEST_SYSTEMS=$(CURDIR)/.cache/systems go test -trimpath -count=1 -timeout 30m -run '^TestSkyRL$$' -v ./trainer/engine
+
 .PHONY: parity
 parity: $(WORKER) .cache/parity-packages/ready ## Compare the worker's losses and gradients with TRL's, in one process and through the protocol
 	set -o pipefail; PYTHONPATH=$(CURDIR)/.cache/parity-packages $$(cat $(WORKER)) -m pytest -q -s -p no:cacheprovider trainer/worker/python/tests/test_trl.py 2>&1 | grep -E 'off by|passed|failed|Error|assert'

@@ -30,7 +30,9 @@ flock 9
 if [ ! -e "$environment/ready" ]; then
   python=$(python312)
   "$python" -m venv --clear "$environment"
-  "$environment/bin/pip" install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r "$here/requirements.lock"
+  grep '^uv==' "$here/requirements.lock" >"$environment/uv.lock"
+  "$environment/bin/pip" install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r "$environment/uv.lock"
+  "$environment/bin/uv" pip install --quiet --python "$environment/bin/python" --no-deps --only-binary :all: --require-hashes -r "$here/requirements.lock"
   bash "$here/../../../worker/stand-ins.sh" "$environment/bin/python"
   touch "$environment/ready"
 fi

@@ -3,6 +3,8 @@ package genai
 import (
 	"strings"
 
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
 	"github.com/tracegrad/tracegrad/internal/trajectory"
 )
 
@@ -36,6 +38,22 @@ var openInference = dialect{
 		{"graph.node.name", fNodeName},
 		{"metadata", fMetadata},
 	},
+	read: readOpenInference,
+}
+
+func readOpenInference(_ *Decoder, s *trajectory.Span, _ ptrace.Span) {
+	if s.Role == trajectory.RoleModelSpan && helps(s) {
+		s.Role, s.Call, s.Missing = trajectory.RoleOther, nil, nil
+	}
+}
+
+// helps says whether a span is of a private method of a model's class in
+// Python, such as LlamaIndex's OpenAI._prepare_chat_with_tools, which is
+// instrumented like its calls and shows no answer.
+func helps(s *trajectory.Span) bool {
+	_, method, ok := strings.Cut(s.Name, ".")
+	c := s.Call
+	return ok && strings.HasPrefix(method, "_") && len(c.Reply) == 0 && c.ResponseID == "" && c.OutputTokens == nil && s.Error == ""
 }
 
 // openInferenceRole maps openinference.span.kind. Chains are structure: graph

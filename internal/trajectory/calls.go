@@ -112,8 +112,8 @@ func (t *tree) dropEmpty(calls []int) []int {
 	for k, i := range calls {
 		s := t.spans[i]
 		switch {
-		case answers(s) || s.Error != "" || len(s.Missing) > 0: // what was lost is a call all the same
-		case emptyCall(s.Call) && some:
+		case answers(s) || s.Error != "":
+		case emptyCall(s.Call) && some && len(s.Missing) == 0: // what was lost is a call all the same
 			continue
 		default:
 			if j := t.sequel(calls[k+1:], i); j >= 0 {
@@ -133,14 +133,23 @@ func (t *tree) sequel(later []int, i int) int {
 	for _, j := range later {
 		if t.parent[j] == t.parent[i] {
 			first, s := t.spans[i], t.spans[j]
-			report := s.Start == s.End || s.Start <= first.End // a mark in time, or the same time: not a second call
-			if report && answers(s) && sameCall(first.Call, s.Call) && s.Start >= first.Start && s.Error == "" {
+			mark := s.Start == s.End
+			report := mark || s.Start <= first.End // a mark in time, or the same time: not a second call
+			if report && answers(s) && (sameCall(first.Call, s.Call) || mark && sameLoss(first, s)) && s.Start >= first.Start && s.Error == "" {
 				return j
 			}
 			return -1
 		}
 	}
 	return -1
+}
+
+// sameLoss says whether two spans may have shown one prompt before it was cut.
+func sameLoss(a, b *Span) bool {
+	lost := func(s *Span) bool {
+		return s.Call != nil && len(s.Call.Prompt) == 0 && slices.Contains(s.Missing, ReasonTruncated)
+	}
+	return lost(a) && lost(b) && a.Call.RequestModel == b.Call.RequestModel
 }
 
 // answers says whether a span shows any trace of an answer.

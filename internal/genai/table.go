@@ -132,6 +132,7 @@ var dialects = []dialect{
 	langSmith,
 	mlflow,
 	laminar,
+	copilot,
 	genkit,
 	liveKit,
 	dify,

@@ -8,7 +8,7 @@ OUT                   ?= .cache/grade
 FUZZTIME              ?= 10s
 
 # The packages with goroutines of their own.
-RACE := ./internal/otlp/... ./processor/... ./receiver/... ./exporter/...
+RACE := ./internal/otlp/... ./processor/... ./receiver/... ./exporter/... ./trainer/engine/...
 
 ##@ Use
 

@@ -50,6 +50,7 @@ type Client struct {
 	base    string // scheme://host[/path], no slash at the end
 	options Options
 	http    *http.Client
+	anew    *http.Client // with a connection for each request
 	caps    Capabilities
 	session string
 
@@ -70,7 +71,9 @@ func Dial(ctx context.Context, address string, o Options) (*Client, error) {
 		return nil, err
 	}
 	o = o.withDefaults()
-	c := &Client{base: base, options: o, http: &http.Client{Transport: transport(o), CheckRedirect: redirect}}
+	c := &Client{base: base, options: o}
+	c.http = &http.Client{Transport: transport(o, true), CheckRedirect: redirect}
+	c.anew = &http.Client{Transport: transport(o, false), CheckRedirect: redirect}
 	if err := c.learn(ctx); err != nil {
 		return nil, fmt.Errorf("dial engine %s: %w", base, err)
 	}
@@ -106,12 +109,14 @@ func baseURL(address string) (string, error) {
 	return strings.TrimSuffix(strings.TrimRight(u.Scheme+"://"+u.Host+u.EscapedPath(), "/"), "/api/v1"), nil
 }
 
-func transport(o Options) http.RoundTripper {
+// transport keeps connections for the next request or not. A server that closes
+// an idle one just then makes it unknown whether the request arrived.
+func transport(o Options, keep bool) http.RoundTripper {
 	if o.Transport != nil {
 		return o.Transport
 	}
 	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.MaxResponseHeaderBytes = 1 << 16
+	t.MaxResponseHeaderBytes, t.DisableKeepAlives = 1<<16, !keep
 	return t
 }
 

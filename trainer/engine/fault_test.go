@@ -198,6 +198,26 @@ func TestCheckpointKept(t *testing.T) {
 	}
 }
 
+// TestFreshConnections: what must not arrive twice has a connection of its own,
+// so that none is closed by a server that tired of waiting just then.
+func TestFreshConnections(t *testing.T) {
+	p := newReplay(t, oldServer)
+	from := map[string]string{}
+	p.meddle = func(_ http.ResponseWriter, r *http.Request, name string, next func()) {
+		p.mu.Lock()
+		from[name] = r.RemoteAddr
+		p.mu.Unlock()
+		next()
+	}
+	require.NoError(t, updateOnce(t, p.URL))
+	for _, once := range []string{"create_model", "forward_backward-cross_entropy", "optim_step-1"} {
+		for name, address := range from {
+			assert.Equal(t, name == once, address == from[once], "%s and %s", once, name)
+		}
+	}
+	assert.Equal(t, from["server-capabilities"], from["download"], "others share one")
+}
+
 func TestServersThatAreNotThere(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

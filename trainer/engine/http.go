@@ -192,7 +192,11 @@ func (c *Client) once(ctx context.Context, request call) (answer, error) {
 		r.Header.Set("X-Api-Key", c.options.Key)
 		r.Header.Set("Authorization", "Bearer "+c.options.Key)
 	}
-	response, err := c.http.Do(r)
+	client := c.anew
+	if request.again {
+		client = c.http
+	}
+	response, err := client.Do(r)
 	if err != nil {
 		return answer{}, fmt.Errorf("%s: %w", request.path, err)
 	}

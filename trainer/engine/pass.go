@@ -150,8 +150,19 @@ func (m *Model) trainable(rows []Row, loss grpo.Loss) error {
 
 // of is what a server said of a row in a forward pass.
 func (o *outputs) of(r *Row) (out Output, err error) {
-	if out.Logprobs, err = aligned(r, o.logprobs, "logprobs"); err == nil && o.values != nil {
+	if out.Logprobs, err = o.policy(r); err == nil && o.values != nil {
 		out.Values, err = aligned(r, o.values, "values")
+	}
+	return out, err
+}
+
+// policy is the log-probabilities, which are none above 0 but by rounding.
+func (o *outputs) policy(r *Row) ([]float32, error) {
+	out, err := aligned(r, o.logprobs, "logprobs")
+	for _, l := range out {
+		if l > 0.01 {
+			return nil, fmt.Errorf("the server answered %v as a log-probability", l)
+		}
 	}
 	return out, err
 }
@@ -179,7 +190,7 @@ func (out *Result) add(r *Row, d *datum, o *outputs, loss, asked grpo.Loss) erro
 	if loss.Fn == grpo.FnCritic {
 		return out.addCritic(r, o, loss.Low)
 	}
-	now, err := aligned(r, o.logprobs, "logprobs")
+	now, err := o.policy(r)
 	if err != nil {
 		return err
 	}

@@ -53,6 +53,7 @@ type Client struct {
 	anew    *http.Client // with a connection for each request
 	caps    Capabilities
 	session string
+	hold    time.Duration // see the constant; tests have less time
 
 	stop  context.CancelFunc
 	beats sync.WaitGroup
@@ -71,7 +72,7 @@ func Dial(ctx context.Context, address string, o Options) (*Client, error) {
 		return nil, err
 	}
 	o = o.withDefaults()
-	c := &Client{base: base, options: o}
+	c := &Client{base: base, options: o, hold: hold}
 	c.http = &http.Client{Transport: transport(o, true), CheckRedirect: redirect}
 	c.anew = &http.Client{Transport: transport(o, false), CheckRedirect: redirect}
 	if err := c.learn(ctx); err != nil {

@@ -256,6 +256,32 @@ func TestNoAnswer(t *testing.T) {
 	require.ErrorContains(t, err, "no result within 50ms")
 }
 
+// TestHeldLine: a server that holds the line for longer than a request waits is
+// not out of reach, however long it takes.
+func TestHeldLine(t *testing.T) {
+	p := newReplay(t, newServer)
+	held := make(chan struct{})
+	t.Cleanup(func() { close(held) })
+	var polls atomic.Int32
+	p.meddle = func(_ http.ResponseWriter, r *http.Request, name string, next func()) {
+		if name == "retrieve_future-create_model" && polls.Add(1) <= 5 {
+			select {
+			case <-held:
+			case <-r.Context().Done():
+			}
+			return
+		}
+		next()
+	}
+	o := quick()
+	o.Patience = time.Nanosecond
+	c := dial(t, p.URL, o)
+	c.hold = 20 * time.Millisecond
+	_, err := c.CreateModel(t.Context(), Spec{Base: recordedBase, Rank: 8, Seed: 7})
+	require.NoError(t, err)
+	assert.Equal(t, int32(6), polls.Load())
+}
+
 // TestSessionGone is a server that was restarted: its heartbeat says so, and
 // what runs in the session ends.
 func TestSessionGone(t *testing.T) {

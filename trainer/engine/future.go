@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// pollFor is the longest single wait for a result; servers hold the line for up
-// to 5 minutes, proxies often for less.
-const pollFor = 75 * time.Second
+// hold is the longest single wait for a result; servers hold the line for up to
+// 5 minutes, proxies often for less.
+const hold = 75 * time.Second
 
 // queued is what every request that takes time is answered with at once.
 type queued struct {
@@ -43,7 +43,7 @@ var errPending = errors.New("no result yet")
 // *StatusError of 400 is the server's refusal of the request itself.
 func (c *Client) result(ctx context.Context, path, id string, limit int64) (answer, error) {
 	request := jsonCall("retrieve_future", map[string]string{"request_id": id})
-	request.again, request.within, request.limit = true, pollFor, limit
+	request.again, request.held, request.within, request.limit = true, true, c.hold, limit
 	if c.Capabilities().Wire == Protobuf {
 		request.accept = protobuf + ", application/json"
 	}
@@ -73,7 +73,7 @@ func (c *Client) poll(ctx context.Context, request call) (answer, error) {
 	got, err := c.do(ctx, request)
 	var refused *StatusError
 	switch {
-	case errors.As(err, &refused) && refused.Status == http.StatusRequestTimeout:
+	case errors.Is(err, errPending), errors.As(err, &refused) && refused.Status == http.StatusRequestTimeout:
 		return answer{}, errPending
 	case errors.As(err, &refused) && (refused.Status == http.StatusNotFound || refused.Status == http.StatusGone):
 		return answer{}, fmt.Errorf("the server forgot the request (restarted?): %w", ErrLost)

@@ -46,6 +46,7 @@ type call struct {
 	kind         string // content type of body
 	accept       string
 	again        bool          // may arrive twice
+	held         bool          // the server may hold the line for longer than within: errPending then
 	limit        int64         // bytes of the answer
 	within       time.Duration // for one try
 }
@@ -105,6 +106,9 @@ func (c *Client) do(ctx context.Context, request call) (answer, error) {
 		got, err := c.once(ctx, request)
 		if err == nil {
 			return got, nil
+		}
+		if request.held && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+			return answer{}, errPending
 		}
 		retry, lost := verdict(err, request.again)
 		if status := (*StatusError)(nil); errors.As(err, &status) {

@@ -43,7 +43,7 @@ const reportOnly = "report only: adapters are released by paired re-rolls of hel
 func (n *adapterNight) evaluateStage(ctx context.Context, sc scores, s sequences, f said, u updated) (evaluated, error) {
 	inputs := []any{n.digestOf("score"), n.digestOf("sequence"), n.digestOf("forward")}
 	return stage(n.run, "evaluate", inputs, func() (evaluated, error) {
-		now, _, err := n.ask(ctx, u.Head.State, s, false)
+		now, _, err := n.ask(ctx, "evaluate", u.Head.State, s, false)
 		if err != nil {
 			return evaluated{}, err
 		}

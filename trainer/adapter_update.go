@@ -87,13 +87,13 @@ func (n *adapterNight) forwardStage(ctx context.Context, s sequences) (said, err
 	inputs := []any{n.server.About(), start, wanted, how.recipe().Critic, n.Config.Adapter.LoRA, n.Config.Seed}
 	return stage(n.run, "forward", inputs, func() (said, error) {
 		out := said{Head: ForwardHead{Engine: n.server.About(), Start: start, Reference: wanted}}
-		old, values, err := n.ask(ctx, start, s, how.recipe().Critic)
+		old, values, err := n.ask(ctx, "forward", start, s, how.recipe().Critic)
 		if err != nil {
 			return out, err
 		}
 		reference := old // a fresh adapter says what the base model says
 		if wanted && start != "" {
-			if reference, _, err = n.ask(ctx, "", s, false); err != nil {
+			if reference, _, err = n.ask(ctx, "forward", "", s, false); err != nil {
 				return out, err
 			}
 		}
@@ -108,8 +108,8 @@ func (n *adapterNight) forwardStage(ctx context.Context, s sequences) (said, err
 	})
 }
 
-// ask runs all rollouts through the model at a state.
-func (n *adapterNight) ask(ctx context.Context, state string, s sequences, critic bool) (logprobs, values [][]float64, err error) {
+// ask runs all rollouts through the model at a state, for a stage.
+func (n *adapterNight) ask(ctx context.Context, stage, state string, s sequences, critic bool) (logprobs, values [][]float64, err error) {
 	model, err := n.at(ctx, state)
 	if err != nil {
 		return nil, nil, err
@@ -127,7 +127,7 @@ func (n *adapterNight) ask(ctx context.Context, state string, s sequences, criti
 		}
 		logprobs, values, done = append(logprobs, l...), append(values, v...), done+len(part)
 		left := time.Duration(float64(n.clock().Sub(began)) / float64(done) * float64(len(s.Rows)-done))
-		n.progress(Event{Stage: "forward", State: Working, Done: done, Total: len(s.Rows), Left: left})
+		n.progress(Event{Stage: stage, State: Working, Done: done, Total: len(s.Rows), Left: left})
 	}
 	return logprobs, values, nil
 }

@@ -75,8 +75,11 @@ func curve(points []point, limit float64, title string) template.HTML {
 
 // number3 has three digits and a true minus sign.
 func number3(v float64) string {
-	if v == 0 {
+	switch {
+	case v == 0:
 		return "0"
+	case math.Abs(v) >= 1000 && math.Abs(v) < 1e7:
+		return strings.Replace(fmt.Sprintf("%.0f", v), "-", "−", 1)
 	}
 	return strings.Replace(fmt.Sprintf("%.3g", v), "-", "−", 1)
 }

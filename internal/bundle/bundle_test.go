@@ -175,3 +175,28 @@ func TestLabels(t *testing.T) {
 }
 
 const zeros = "0000000000000000000000000000000000000000000000000000000000000000"
+
+func TestAdapterBundle(t *testing.T) {
+	root := t.TempDir()
+	m := Manifest{Kind: KindAdapter, Name: "a", Status: StatusCandidate, CreatedAt: time.Unix(1, 0), BaseModel: "m"}
+	adapter := map[string][]byte{"adapter_config.json": []byte("{}"), "adapter_model.safetensors": []byte("x")}
+	files, err := AdapterFiles(m, adapter)
+	require.NoError(t, err)
+	b, err := Add(root, m, files)
+	require.NoError(t, err)
+	require.NoError(t, Verify(b))
+	opened, err := Open(b.Dir)
+	require.NoError(t, err)
+	assert.Nil(t, opened.Prompt)
+	assert.Equal(t, "m", opened.Manifest.BaseModel)
+
+	_, err = AdapterFiles(m, map[string][]byte{"adapter_config.json": []byte("{}")})
+	require.ErrorContains(t, err, "adapter_model.safetensors is missing")
+	_, err = AdapterFiles(m, map[string][]byte{"../x": []byte("{}")})
+	require.ErrorContains(t, err, "is not the name of a file")
+	_, err = AdapterFiles(Manifest{}, adapter)
+	require.ErrorContains(t, err, "base_model is empty")
+	delete(files, AdapterWeightsFile)
+	_, err = Add(root, m, files)
+	require.ErrorContains(t, err, AdapterWeightsFile)
+}

@@ -3,10 +3,12 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
 
 	"github.com/tracegrad/tracegrad/trainer"
 	"github.com/tracegrad/tracegrad/trainer/update"
@@ -57,16 +59,16 @@ func (p *trainProgress) count(e trainer.Event) {
 
 // step shows an optimizer step. The last lines of an update stay.
 func (p *trainProgress) step(e trainer.Event) {
-	line := fmt.Sprintf("%-10s %s", e.Stage, stepLine(e.Step))
+	rest := stepLine(e.Step)
 	if e.Left > 0 {
-		line += fmt.Sprintf("  %s left", about(e.Left))
+		rest = fmt.Sprintf("%s left  %s", about(e.Left), rest)
 	}
 	if p.live && e.Done < e.Total && e.Step.Stop == "" {
-		p.moving(meter(e.Done, e.Total) + " " + line)
+		p.moving(fmt.Sprintf("%-10s %s %s", e.Stage, meter(e.Done, e.Total), rest))
 		return
 	}
 	p.close()
-	fmt.Fprintln(p.out, line)
+	fmt.Fprintf(p.out, "%-10s %s\n", e.Stage, rest)
 }
 
 // stepLine is a step in figures.
@@ -90,7 +92,7 @@ func stepLine(s *update.Step) string {
 	return strings.Join(parts, "  ")
 }
 
-const meterWidth = 20
+const meterWidth = 10
 
 func meter(done, total int) string {
 	full := meterWidth * done / max(total, 1)
@@ -102,8 +104,21 @@ func (p *trainProgress) moving(line string) {
 	if !p.live {
 		return
 	}
+	if wide := columns(p.out); len(line) >= wide { // a line that breaks cannot be replaced
+		line = line[:wide-1]
+	}
 	fmt.Fprintf(p.out, "\r%-*s", p.line, line)
 	p.line = len(line)
+}
+
+// columns is the width of a terminal.
+func columns(out io.Writer) int {
+	if f, ok := out.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 20 {
+			return width
+		}
+	}
+	return 80
 }
 
 func (p *trainProgress) close() {

@@ -1,0 +1,223 @@
+//go:build cgo
+
+package trainer
+
+import (
+	"context"
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tracegrad/tracegrad/internal/bundle"
+	"github.com/tracegrad/tracegrad/trainer/engine"
+	"github.com/tracegrad/tracegrad/trainer/grpo"
+	"github.com/tracegrad/tracegrad/trainer/query"
+	"github.com/tracegrad/tracegrad/trainer/sequence"
+	"github.com/tracegrad/tracegrad/trainer/update"
+)
+
+// noEngine fails a test that gets as far as an engine.
+func noEngine(t *testing.T) EngineFor {
+	return func(context.Context, Config) (Server, error) {
+		t.Error("an engine was opened")
+		return nil, errors.New("no engine")
+	}
+}
+
+// Without anything to learn from, no engine is started and nothing is written.
+func TestAdapterNightWithoutASignal(t *testing.T) {
+	root := t.TempDir()
+	writeCaptures(t, root, correct)
+	for name, x := range map[string]struct {
+		change func(*Config)
+		says   string
+	}{
+		"groups of one": {func(c *Config) { c.GroupBy = "trajectory_id" }, "group_of_one (the only attempt at its task)"},
+		"too young":     {func(c *Config) { c.MinAge = Duration(10_000 * time.Hour) }, "too_young"},
+		"no good example": {func(c *Config) {
+			least := 5.0
+			c.Algorithm.Name, c.Algorithm.LeastReturn.Value = string(grpo.SFT), &least
+		}, "no_example"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := quickstart(t, root)
+			c.Policy.Kind, c.Adapter.BaseModel = KindAdapter, "m"
+			x.change(&c)
+			_, err := Run(t.Context(), c, Options{Now: clock, Engine: noEngine(t)})
+			require.ErrorIs(t, err, ErrNothingToTrain)
+			require.ErrorContains(t, err, x.says)
+			left, err := os.ReadDir(c.Bundles)
+			require.NoError(t, err)
+			assert.Empty(t, left)
+			assert.Empty(t, unfinished(c), "a night that failed by itself does not stand in the way of the next")
+		})
+	}
+}
+
+func TestAdapterNightRefusesAStartingPolicyOfAnotherKind(t *testing.T) {
+	root := t.TempDir()
+	writeCaptures(t, root, correct)
+	c := quickstart(t, root)
+	guidance := run1(t, c)
+	c.Policy.Kind, c.Adapter.BaseModel, c.Base, c.Runs = KindAdapter, "m", guidance.Bundle.ID, t.TempDir()
+	_, err := Run(t.Context(), c, Options{Now: clock, Engine: noEngine(t)})
+	require.ErrorContains(t, err, "holds a prompt, not an adapter")
+
+	files, err := bundle.AdapterFiles(bundle.Manifest{BaseModel: "other", Kind: bundle.KindAdapter}, map[string][]byte{"adapter_config.json": []byte("{}"), "adapter_model.safetensors": []byte("x")})
+	require.NoError(t, err)
+	b, err := bundle.Add(c.Bundles, bundle.Manifest{Kind: bundle.KindAdapter, BaseModel: "other", Name: "a", Status: bundle.StatusCandidate, CreatedAt: clock()}, files)
+	require.NoError(t, err)
+	c.Base = b.ID()
+	_, err = Run(t.Context(), c, Options{Now: clock, Engine: noEngine(t)})
+	require.ErrorContains(t, err, "is an adapter of other, not of m")
+}
+
+func TestGroupByPrompt(t *testing.T) {
+	list := []query.Candidate{{Group: "Order 17 is late", Holdout: "a"}, {Group: "Order 18 is late", Holdout: "a"}, {Group: "Hello", Holdout: "a"}}
+	byPrompt(list, Config{GroupBy: groupByPrompt})
+	assert.Equal(t, list[0].Group, list[1].Group)
+	assert.NotEqual(t, list[0].Group, list[2].Group)
+	assert.Equal(t, "a", list[0].Holdout)
+}
+
+func TestWorn(t *testing.T) {
+	c := Config{MaxUses: 2, Gate: GateConfig{Holdout: 0.5}}
+	var held, free string
+	for _, key := range []string{"a", "b", "c", "d", "e", "f"} {
+		if heldOut(key, 0.5) {
+			held = key
+		} else {
+			free = key
+		}
+	}
+	list := worn([]query.Candidate{{ID: "1", Holdout: free}, {ID: "2", Holdout: free}, {ID: "3", Holdout: held}, {ID: "2", LeftOut: "where"}}, map[string]int{"1": 1, "2": 2, "3": 9}, c)
+	assert.Equal(t, []string{"", "used", "", "where"}, []string{list[0].LeftOut, list[1].LeftOut, list[2].LeftOut, list[3].LeftOut})
+	c.MaxUses = 0
+	assert.Empty(t, worn([]query.Candidate{{ID: "2", Holdout: free}}, map[string]int{"2": 99}, c)[0].LeftOut)
+}
+
+func TestLedger(t *testing.T) {
+	runs := t.TempDir()
+	l, err := readLedger(runs, "a", "r9")
+	require.NoError(t, err)
+	assert.Nil(t, l.last())
+	for _, n := range []Night{
+		{Run: "r1", Name: "a", Trajectories: []string{"x", "y"}}, {Run: "r2", Name: "b", Trajectories: []string{"x"}},
+		{Run: "r3", Name: "a", Trajectories: []string{"x"}}, {Run: "r9", Name: "a", Trajectories: []string{"x"}}, {Run: "r9", Name: "a", Trajectories: []string{"z"}},
+	} {
+		require.NoError(t, l.record(runs, n))
+	}
+	l, err = readLedger(runs, "a", "r9")
+	require.NoError(t, err)
+	assert.Len(t, l.nights, 4, "a run that is done again replaces itself")
+	assert.Equal(t, map[string]int{"x": 2, "y": 1}, l.uses(), "of the same name, without the run itself")
+	assert.Equal(t, "r3", l.last().Run)
+	require.NoError(t, os.WriteFile(filepath.Join(runs, ledgerFile), []byte("{\"run\":\"r1\"}\n{"), 0o600))
+	_, err = readLedger(runs, "a", "")
+	require.ErrorContains(t, err, "night 2")
+}
+
+// rolloutOf is a rollout of two calls, each of n tokens.
+func rolloutOf(id string, n int, agents ...string) *sequence.Rollout {
+	r := &sequence.Rollout{ID: id}
+	row := engine.Row{Tokens: make([]int32, 1+n*len(agents)), Rollout: id}
+	for i, a := range agents {
+		r.Spans = append(r.Spans, sequence.Span{From: 1 + i*n, To: 1 + (i+1)*n, Step: i, Agent: a})
+	}
+	r.Rows = []engine.Row{row}
+	return r
+}
+
+func credits(t *testing.T, how AlgorithmConfig, g ScoredGroup, steps map[string]map[int]float64, rollouts ...*sequence.Rollout) map[string][]float64 {
+	t.Helper()
+	byID, sc := map[string]*sequence.Rollout{}, scores{}
+	for _, r := range rollouts {
+		byID[r.ID] = r
+	}
+	for _, id := range g.IDs {
+		row := Scored{Steps: steps[id]}
+		row.Profile.ID = id
+		sc.Rows = append(sc.Rows, row)
+	}
+	items, _ := credited(how, advantages{Rows: []ScoredGroup{g}}, sc, byID)
+	out := map[string][]float64{}
+	for _, it := range items {
+		out[it.Rollout.ID] = it.Advantages
+	}
+	return out
+}
+
+func TestCredit(t *testing.T) {
+	how := defaultAlgorithm()
+	how.Name = string(grpo.DrGRPO)
+	g := ScoredGroup{Group: query.Group{IDs: []string{"x", "y", "z"}, Returns: []float64{1, 0, 2}}, Advantages: []float64{0, -1, 1}, Kind: grpo.KindTask}
+	x, y := rolloutOf("x", 2, "a", "b"), rolloutOf("y", 2, "a", "a")
+
+	assert.Equal(t, map[string][]float64{"x": {0, 0, 0, 0}, "y": {-1, -1, -1, -1}}, credits(t, how, g, nil, x, y), "z has no rows")
+
+	how.Credit = creditAgent
+	got := credits(t, how, g, nil, x, y)
+	assert.InDeltaSlice(t, []float64{2. / 3, 2. / 3, 0, 0}, got["x"], 1e-12, "b took part once: nothing to compare")
+	assert.InDeltaSlice(t, []float64{-1. / 3, -1. / 3, -1. / 3, -1. / 3}, got["y"], 1e-12)
+
+	how.Credit = creditStep
+	got = credits(t, how, g, map[string]map[int]float64{"x": {1: 1}, "y": {0: -1}, "z": {}}, x, y)
+	// Without their steps, x, y and z returned 0, 1 and 2; step rewards are 1 and -1.
+	assert.InDeltaSlice(t, []float64{-1 + 1, -1 + 1, -1 + 1, -1 + 1}, got["x"], 1e-12)
+	assert.InDeltaSlice(t, []float64{0 - 1, 0 - 1, 0, 0}, got["y"], 1e-12)
+}
+
+func TestCriticise(t *testing.T) {
+	how := defaultAlgorithm()
+	items := []update.Item{
+		{Rollout: rolloutOf("x", 1, "a", "a"), Advantages: []float64{3, 3}, Values: []float64{1, 2}},
+		{Rollout: rolloutOf("y", 1, "a", "a"), Advantages: []float64{0, 0}, Values: []float64{0, 0}},
+	}
+	require.NoError(t, criticise(how, items))
+	assert.Equal(t, []float64{3, 3}, items[0].Returns)
+	var sum float64
+	for _, it := range items {
+		for _, a := range it.Advantages {
+			sum += a
+		}
+	}
+	assert.InDelta(t, 0, sum, 1e-12, "whitened over the night")
+	assert.Greater(t, items[0].Advantages[0], items[1].Advantages[0])
+	items[0].Values = nil
+	require.ErrorContains(t, criticise(how, items), "0 values for 2 tokens")
+}
+
+func TestOffPolicyEstimate(t *testing.T) {
+	value := func(v float64) *Scored { return &Scored{Return: &v} }
+	w := weigher{returns: map[string]*Scored{"x": value(1), "y": value(0), "z": {}}}
+	w.add("x", []float64{-1, -1}, []float64{-1 + math.Log(2), -1})
+	w.add("y", []float64{-1}, []float64{-1 + math.Log(1)})
+	w.add("z", []float64{-1}, []float64{-9})
+	got, why := w.estimate()
+	require.Empty(t, why)
+	assert.Equal(t, 2, got.Attempts)
+	assert.InDelta(t, 0.5, got.Mean, 1e-12)
+	assert.InDelta(t, 2./3, got.Estimate, 1e-12)
+	assert.InDelta(t, 9./5, got.Effective, 1e-12)
+	_, why = (&weigher{}).estimate()
+	assert.NotEmpty(t, why)
+}
+
+func TestMemory(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "config.json"), []byte(`{"hidden_size":576,"intermediate_size":1536,"num_hidden_layers":30,"torch_dtype":"bfloat16"}`), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "model.safetensors"), make([]byte, 1000), 0o600))
+	total, model := memory(dir, 4096, 512, 8)
+	assert.EqualValues(t, 1000, model)
+	assert.Greater(t, *total, int64(2000))
+	more, _ := memory(dir, 8192, 512, 8)
+	assert.Greater(t, *more, *total)
+	none, _ := memory(t.TempDir(), 4096, 512, 8)
+	assert.Nil(t, none, "what is not known is not guessed")
+}

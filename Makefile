@@ -16,7 +16,7 @@ RACE := ./internal/otlp/... ./processor/... ./receiver/... ./exporter/... ./trai
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} \
 		/^##@/ {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+		/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: bin/tracegrad-collector bin/tracegrad ## Build bin/tracegrad-collector (static) and bin/tracegrad
@@ -41,10 +41,11 @@ test: ## Run the Go tests, those of the concurrent cores with the race detector
 	go test -trimpath -race $(RACE)
 
 WORKER := .cache/worker-env/python# a file that names the worker's Python
+QUIET  := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_PROGRESS_BARS=1 TQDM_DISABLE=1 PYTHONWARNINGS=ignore TOKENIZERS_PARALLELISM=false
 
 .PHONY: test-worker
-test-worker: $(WORKER) .cache/tests-packages/ready ## Run the worker's tests: torch on the CPU, a tiny model (about 4 min and 1.7 GB the first time)
-	PYTHONPATH=$(CURDIR)/.cache/tests-packages $$(cat $(WORKER)) -m pytest -q -p no:cacheprovider --ignore trainer/worker/python/tests/test_trl.py trainer/worker/python/tests
+test-worker: $(WORKER) .cache/worker-env/tests ## Run the worker's tests: torch on the CPU, a tiny model (about 4 min and 1.7 GB the first time)
+	PYTHONPATH=$(call packages,tests) $(QUIET) $$(cat $(WORKER)) -m pytest -q -p no:cacheprovider --ignore trainer/worker/python/tests/test_trl.py trainer/worker/python/tests
 	TRACEGRAD_TEST_WORKER=$(CURDIR)/.cache/worker-env go test -trimpath -count=1 $$(git grep -lE 'trainer/worker/workertest"' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's,^,./,')
 
 .PHONY: test-systems
@@ -52,8 +53,8 @@ test-systems: $(WORKER) ## Run the tests that need live servers: SkyRL on the CP
 	TRACEGRAD_TEST_WORKER=$(CURDIR)/.cache/worker-env TRACEGRAD_TEST_SYSTEMS=$(CURDIR)/.cache/systems go test -trimpath -count=1 -timeout 30m -run '^TestSkyRL$$' -v ./trainer/engine
 
 .PHONY: parity
-parity: $(WORKER) .cache/parity-packages/ready ## Compare the worker's losses and gradients with TRL's, in one process and through the protocol
-	set -o pipefail; PYTHONPATH=$(CURDIR)/.cache/parity-packages $$(cat $(WORKER)) -m pytest -q -s -p no:cacheprovider trainer/worker/python/tests/test_trl.py 2>&1 | grep -E 'off by|passed|failed|Error|assert'
+parity: $(WORKER) .cache/worker-env/parity ## Compare the worker's losses and gradients with TRL's, in one process and through the protocol
+	set -o pipefail; PYTHONPATH=$(call packages,parity) $(QUIET) $$(cat $(WORKER)) -m pytest -q -s -p no:cacheprovider trainer/worker/python/tests/test_trl.py trainer/worker/python/tests/test_policy.py -k 'parity or plain' 2>&1 | grep -E 'off by|passed|failed|Error|assert'
 	set -o pipefail; go test -trimpath -count=1 -run 'TRL|GAE|Value' -v ./trainer/grpo | grep -E '^(---|ok|FAIL)'
 
 $(WORKER): trainer/worker/python/requirements.lock trainer/worker/stand-ins.sh trainer/worker/environment.go
@@ -61,11 +62,11 @@ $(WORKER): trainer/worker/python/requirements.lock trainer/worker/stand-ins.sh t
 	go run -trimpath ./trainer/worker/workerenv -cache $(@D) >$@.partial
 	@mv $@.partial $@
 
-.cache/tests-packages/ready: trainer/worker/python/tests.lock $(WORKER)
-.cache/parity-packages/ready: trainer/worker/python/parity.lock $(WORKER)
-.cache/%-packages/ready:
-	@rm -rf $(@D)
-	$$(cat $(WORKER)) -m pip install --quiet --disable-pip-version-check --only-binary :all: --no-deps --require-hashes --target $(@D) -r $<
+# Beside the environment's own packages, within its prefix: dill takes what is elsewhere for the user's code.
+packages = $$(sed 's,bin/python$$,$(1)-packages,' $(WORKER))
+
+.cache/worker-env/tests .cache/worker-env/parity: .cache/worker-env/%: trainer/worker/python/%.lock $(WORKER)
+	$$(cat $(WORKER)) -m pip install --quiet --disable-pip-version-check --only-binary :all: --no-deps --require-hashes --upgrade --target $(call packages,$*) -r $<
 	@touch $@
 
 .PHONY: lint
@@ -96,8 +97,15 @@ grade: build .cache/grade-venv/ready ## Compare datasets with captures' ground t
 	@touch $@
 
 .PHONY: bench
-bench: bin/tracegrad-collector ## Measure the pipelines' CPU, memory and bytes (docs/benchmarks.md) [SPANS=144000 ROUNDS=5 JSON=1]
+bench: bench-pipelines bench-worker ## Measure the pipelines and the worker (docs/benchmarks.md) [SPANS=144000 ROUNDS=5 JSON=1]
+
+.PHONY: bench-pipelines
+bench-pipelines: bin/tracegrad-collector ## Measure the pipelines' CPU, memory and bytes
 	go run -trimpath ./internal/cmd/bench $(if $(SPANS),-spans '$(SPANS)') $(if $(ROUNDS),-rounds '$(ROUNDS)') $(if $(JSON),-json)
+
+.PHONY: bench-worker
+bench-worker: $(WORKER) .cache/worker-env/parity ## Measure the worker's tokens per second and memory beside TRL's
+	PYTHONPATH=$(call packages,parity) $(QUIET) $$(cat $(WORKER)) trainer/worker/python/bench.py $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(JSON),--json)
 
 ##@ Develop
 

@@ -75,7 +75,7 @@ func Start(ctx context.Context, o Options) (*Worker, error) {
 	w := &Worker{token: rand.Text(), stderr: &tail{to: o.Log}, done: make(chan struct{})}
 	w.cmd = exec.CommandContext(ctx, python, o.arguments(checkpoints)...)
 	w.cmd.Env = append(os.Environ(), "TRACEGRAD_WORKER_TOKEN="+w.token, "PYTHONPATH="+sources, "PYTHONUNBUFFERED=1",
-		"TOKENIZERS_PARALLELISM=false", "OMP_WAIT_POLICY="+cmp.Or(os.Getenv("OMP_WAIT_POLICY"), "PASSIVE"))
+		"TOKENIZERS_PARALLELISM=false", "TQDM_DISABLE=1", "PYTHONWARNINGS=ignore", "OMP_WAIT_POLICY="+cmp.Or(os.Getenv("OMP_WAIT_POLICY"), "PASSIVE"))
 	w.cmd.Stderr, w.cmd.WaitDelay = w.stderr, grace
 	if err := w.start(ctx); err != nil {
 		return nil, fmt.Errorf("start worker: %w", err)

@@ -161,3 +161,36 @@ def test_critic(policy):
         losses.append(policy.forward_backward(batch(policy.base, data, "ppo_critic", loss_fn_config={"value_clip": 0}), 4096)["metrics"]["loss:sum"])
         policy.step(0.01, (0.9, 0.95), 1e-12, 0.0, 0.0)
     assert losses[-1] < losses[0] / 20
+
+
+def gae(rewards, values, gamma, lam):
+    """By its definition: the sum of all discounted differences to come."""
+    n, v = len(rewards), [*values, 0.0]
+    deltas = [rewards[t] + gamma * v[t + 1] - v[t] for t in range(n)]
+    return [sum((gamma * lam) ** (k - t) * deltas[k] for k in range(t, n)) for t in range(n)]
+
+
+@pytest.mark.parametrize("clip", [0.0, 0.2])
+def test_critic_gradient_is_that_of_plain_torch(policy, clip):
+    """An update of a critic with GAE's returns, against whole hidden states and autograd."""
+    base, total, data = policy.base, torch.zeros(()), []
+    policy._activate()
+    for i, datum in enumerate(rows(4)):
+        ids = torch.tensor([datum["model_input"]["chunks"][0]["tokens"]])
+        weights = torch.tensor(datum["loss_fn_inputs"]["weights"]["data"])
+        v = policy.head(base.model.get_decoder()(input_ids=ids).last_hidden_state[0]).squeeze(-1)[weights > 0]
+        old = (v.detach() + 0.3 * torch.randn(len(v), generator=torch.Generator().manual_seed(i))).tolist()
+        advantages = gae([0.0] * (len(old) - 1) + [1.0], old, 0.99, 0.95)
+        returns = torch.tensor(advantages) + torch.tensor(old)
+        loss = (v - returns) ** 2
+        if clip:
+            loss = torch.max(loss, (torch.clamp(v, torch.tensor(old) - clip, torch.tensor(old) + clip) - returns) ** 2)
+        total = total + 0.5 * loss.sum()
+        prompt = int((weights == 0).sum())
+        lists = {"values": old, "returns": returns.tolist()}
+        datum["loss_fn_inputs"] |= {name: {"data": [0.0] * prompt + values} for name, values in lists.items()}
+        data.append(datum)
+    wanted = torch.autograd.grad(total, list(policy.parameters.values()), allow_unused=True)
+    wanted = torch.cat([(torch.zeros_like(p) if g is None else g).flatten() for p, g in zip(policy.parameters.values(), wanted, strict=True)])
+    ours = gradient(policy, data, "ppo_critic", loss_fn_config={"value_clip": clip})
+    assert (ours - wanted).norm() <= 1e-5 * wanted.norm()

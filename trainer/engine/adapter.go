@@ -162,7 +162,7 @@ func writeFolder(dir string, files map[string][]byte) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(unfinished) //nolint:errcheck // gone when it worked
+	defer os.RemoveAll(unfinished)
 	for name, content := range files {
 		if err := writeSynced(filepath.Join(unfinished, name), content); err != nil {
 			return err

@@ -45,7 +45,7 @@ func (m *Model) passes(ctx context.Context, p pass, rows []Row, encode func(*Row
 			waiting = append(waiting, t)
 			continue
 		}
-		metrics, err := m.collect(ctx, p, waiting[0], read)
+		metrics, err := m.collect(ctx, waiting[0], read)
 		if err != nil {
 			return s, err
 		}
@@ -80,7 +80,7 @@ func (m *Model) queue(ctx context.Context, p pass, data []datum) (queued, error)
 }
 
 // collect waits for one request's result and reads it.
-func (m *Model) collect(ctx context.Context, p pass, t ticket, read func(*Row, *datum, *outputs) error) (map[string]float64, error) {
+func (m *Model) collect(ctx context.Context, t ticket, read func(*Row, *datum, *outputs) error) (map[string]float64, error) {
 	limit := int64(small)
 	for i := range t.rows {
 		limit += 256 * int64(len(t.rows[i].Tokens)) // four lists of numbers in JSON

@@ -221,7 +221,7 @@ func requireSame(t *testing.T, p *replay, name string, rows []Row, got [][]float
 			if !rows[i].Mask[t0+1] {
 				l = 0
 			}
-			require.Equal(t, l, got[i][t0+1]) //nolint:testifylint // the very bits
+			require.Equal(t, l, got[i][t0+1])
 		}
 	}
 }

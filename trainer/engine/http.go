@@ -204,7 +204,7 @@ func (c *Client) once(ctx context.Context, request call) (answer, error) {
 	if err != nil {
 		return answer{}, fmt.Errorf("%s: %w", request.path, err)
 	}
-	defer response.Body.Close() //nolint:errcheck // read to the end or given up
+	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, request.limit+1))
 	switch {
 	case err != nil:

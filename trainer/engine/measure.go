@@ -54,7 +54,7 @@ func (m *Model) twice(ctx context.Context) (once bool, now []float32, err error)
 		return false, nil, err
 	}
 	for _, q := range []queued{first, second} {
-		_, err = m.collect(ctx, p, ticket{queued: q, data: row, rows: []Row{{Tokens: []int32{1, 2, 3}}}}, func(_ *Row, _ *datum, o *outputs) error {
+		_, err = m.collect(ctx, ticket{queued: q, data: row, rows: []Row{{Tokens: []int32{1, 2, 3}}}}, func(_ *Row, _ *datum, o *outputs) error {
 			now = o.logprobs
 			return nil
 		})
@@ -115,7 +115,7 @@ func (m *Model) norm(ctx context.Context, data []datum) (float64, error) {
 	}
 	rows := make([]Row, len(data))
 	ignore := func(*Row, *datum, *outputs) error { return nil }
-	if _, err := m.collect(ctx, p, ticket{queued: q, data: data, rows: rows}, ignore); err != nil {
+	if _, err := m.collect(ctx, ticket{queued: q, data: data, rows: rows}, ignore); err != nil {
 		return 0, err
 	}
 	stepped, _, err := m.step(ctx, DefaultAdam(0))

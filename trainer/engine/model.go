@@ -148,19 +148,20 @@ const adapterFolder = "file:///"
 // load is possible only as a model's first request.
 func (m *Model) load(ctx context.Context, state string) error {
 	request := jsonCall("load_weights", map[string]any{"model_id": m.ID, "path": state, "optimizer": !strings.HasPrefix(state, adapterFolder), "type": "load_weights"})
-	if _, err := m.run(ctx, request); err != nil {
+	if err := m.run(ctx, request); err != nil {
 		return fmt.Errorf("load state %s: %w", state, err)
 	}
 	return nil
 }
 
 // run sends a JSON request of the model and waits for its result.
-func (m *Model) run(ctx context.Context, request call) (answer, error) {
+func (m *Model) run(ctx context.Context, request call) error {
 	ticket, err := m.c.submit(ctx, request)
 	if err != nil {
-		return answer{}, err
+		return err
 	}
-	return m.c.result(ctx, request.path, ticket.ID, small)
+	_, err = m.c.result(ctx, request.path, ticket.ID, small)
+	return err
 }
 
 // SaveState saves adapter and optimizer on the server under a name that it has
@@ -247,7 +248,7 @@ func (m *Model) Close(ctx context.Context) error {
 	request := jsonCall("unload_model", map[string]any{"model_id": m.ID, "type": "unload_model"})
 	request.again = true
 	var refused *StatusError
-	if _, err := m.run(ctx, request); err != nil && (!errors.As(err, &refused) || refused.Status != http.StatusNotFound) {
+	if err := m.run(ctx, request); err != nil && (!errors.As(err, &refused) || refused.Status != http.StatusNotFound) {
 		return fmt.Errorf("close model %s: %w", m.ID, err)
 	}
 	m.broken = fmt.Errorf("model %s is closed", m.ID)

@@ -23,12 +23,8 @@ import (
 )
 
 // skyRL starts a real SkyRL 0.4.0 on the CPU that serves model, and waits for it.
-func skyRL(t *testing.T, model string) (url string) {
+func skyRL(t *testing.T, cache, model string) (url string) {
 	t.Helper()
-	cache := os.Getenv("TRACEGRAD_TEST_SYSTEMS")
-	if cache == "" {
-		t.Skip("needs a SkyRL server: make test-systems")
-	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	port := listener.Addr().(*net.TCPAddr).Port
@@ -62,8 +58,12 @@ func skyRL(t *testing.T, model string) (url string) {
 // TestSkyRL holds SkyRL's first step against our worker's: the same adapter, the
 // same rows, and by either normalization the same loss and gradient.
 func TestSkyRL(t *testing.T) {
+	cache := os.Getenv("TRACEGRAD_TEST_SYSTEMS")
+	if cache == "" {
+		t.Skip("needs a SkyRL server: make test-systems")
+	}
 	model := workertest.Model(t)
-	url := skyRL(t, model)
+	url := skyRL(t, cache, model)
 	ctx := t.Context()
 	c, err := engine.Dial(ctx, url, engine.Options{})
 	require.NoError(t, err)

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"os"
 	"testing"
@@ -125,5 +126,36 @@ func TestDetails(t *testing.T) {
 		e, ok := recorded(t, newServer)[name]
 		require.True(t, ok, name)
 		assert.Contains(t, detail(e.Answer), want)
+	}
+}
+
+// record is an ArrayRecord of rows with one tensor, in an answer.
+func record(rows, dtype int, data []byte, offsets ...uint64) []byte {
+	var at []byte
+	for _, o := range offsets {
+		at = binary.LittleEndian.AppendUint64(at, o)
+	}
+	tensor := appendInt(appendMessage(appendMessage(nil, 1, data), 2, at), 3, dtype)
+	fields := appendMessage(nil, 2, appendMessage(appendText(nil, 1, "logprobs"), 2, tensor))
+	return appendMessage(nil, 2, appendInt(fields, 3, rows))
+}
+
+func TestTensors(t *testing.T) {
+	said, err := parsePassProtobuf(record(2, dtypeBfloat16, []byte{0x80, 0xbf, 0, 0x40}, 0, 2, 4), 2)
+	require.NoError(t, err)
+	assert.Equal(t, []outputs{{logprobs: []float32{-1}}, {logprobs: []float32{2}}}, said.rows)
+	for name, body := range map[string][]byte{
+		"more rows than were sent":     record(3, dtypeFloat32, nil, 0, 0, 0, 0),
+		"16 bytes of offsets":          record(2, dtypeFloat32, nil, 0, 0),
+		"is at bytes 0 to 8 of 4":      record(1, dtypeFloat32, make([]byte, 4), 0, 8),
+		"is at bytes 4 to 0 of 4":      record(1, dtypeFloat32, make([]byte, 4), 4, 0),
+		"is at bytes 0 to 3 of 4":      record(1, dtypeFloat32, make([]byte, 4), 0, 3),
+		"numbers of kind 2":            record(1, dtypeInt64, make([]byte, 8), 0, 8),
+		"read protobuf":                {0x12},
+		"a group, which":               {0x13},
+		"more rows than were sent: 18": record(-1, dtypeFloat32, nil),
+	} {
+		_, err := parsePassProtobuf(body, 2)
+		require.ErrorContains(t, err, name)
 	}
 }

@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -197,7 +198,7 @@ func (n *adapterNight) path(ctx context.Context) (*Result, error) {
 
 // remember reads what earlier nights left.
 func (n *adapterNight) remember() (err error) {
-	if n.ledger, err = readLedger(n.Config.Runs, n.Config.Name, n.ID); err != nil {
+	if n.ledger, err = readLedger(n.history(), n.Config.Name, n.ID); err != nil {
 		return err
 	}
 	if b := n.base; b != nil && b.Manifest.Kind != bundle.KindAdapter {
@@ -216,6 +217,9 @@ func (n *adapterNight) remember() (err error) {
 	return nil
 }
 
+// history is the directory with what earlier nights left.
+func (n *adapterNight) history() string { return cmp.Or(n.Config.history, n.Config.Runs) }
+
 // trackerFile is what a night knows of tasks after it, in its run's directory.
 const trackerFile = "tracker.json"
 
@@ -225,7 +229,7 @@ func (n *adapterNight) readTracker() error {
 	if last == nil {
 		return nil
 	}
-	path := filepath.Join(n.Config.Runs, last.Run, trackerFile)
+	path := filepath.Join(n.history(), last.Run, trackerFile)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil // the nights before had another baseline

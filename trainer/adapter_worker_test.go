@@ -24,6 +24,7 @@ import (
 	"github.com/tracegrad/tracegrad/internal/dataset"
 	"github.com/tracegrad/tracegrad/internal/trajectory"
 	"github.com/tracegrad/tracegrad/trainer/engine"
+	"github.com/tracegrad/tracegrad/trainer/grpo"
 	"github.com/tracegrad/tracegrad/trainer/update"
 	"github.com/tracegrad/tracegrad/trainer/worker"
 	"github.com/tracegrad/tracegrad/trainer/worker/workertest"
@@ -144,7 +145,11 @@ func TestAdapterNight(t *testing.T) {
 	})
 	t.Run("a plan", func(t *testing.T) {
 		plan := c
-		plan.Runs, plan.Bundles = t.TempDir(), t.TempDir()
+		plan.WriteTo(t.TempDir())
+		_, err := Run(t.Context(), plan, Options{Engine: engines, Plan: true})
+		require.ErrorIs(t, err, ErrNothingToTrain, "it remembers the nights before")
+		plan.MaxUses = 3
+		require.NoError(t, os.MkdirAll(plan.Bundles, 0o750))
 		r, err := Run(t.Context(), plan, Options{Engine: engines, Plan: true})
 		require.NoError(t, err)
 		e := r.Adapter.Estimate
@@ -269,8 +274,8 @@ func TestKilledNightsEndTheSame(t *testing.T) {
 	path := write(c)
 	random := rand.New(rand.NewPCG(uint64(os.Getpid()), 5))
 	kills, last := 0, ""
-	for last == "" && kills < 12 {
-		if last = nightProcess(t, path, 4+random.IntN(14)); last == "" {
+	for last == "" && kills < 5 {
+		if last = nightProcess(t, path, 4+random.IntN(18)); last == "" {
 			kills++
 		}
 		if kills == 2 { // what comes meanwhile is for the next night
@@ -346,6 +351,85 @@ func TestAdapterNightGoesOn(t *testing.T) {
 	left, err := filepath.Glob(filepath.Join(c.Runs, checkpointsDir, "*", "weights", "*"))
 	require.NoError(t, err)
 	assert.Len(t, left, 1, "checkpoints that nothing needs are removed")
+}
+
+// captured is an attempt at a task whose tokens were recorded.
+func captured(task, attempt int, change func(*trajectory.ModelCall)) *trajectory.Trajectory {
+	id := fmt.Sprintf("%032x", task*1000+attempt+1)
+	at := clock().Add(-time.Hour).UnixMicro()
+	one := 1.0
+	m := &trajectory.ModelCall{RequestModel: workertest.Name, Input: []int32{0}, Output: []int32{1}, Temperature: &one, LogprobsMode: "raw"}
+	for i := range 6 {
+		m.PromptTokenIDs = append(m.PromptTokenIDs, int32(10+task*10+i))
+		m.TokenIDs = append(m.TokenIDs, int32(100+(attempt*7+i*3)%200))
+		m.Logprobs = append(m.Logprobs, -6.2-float32(i%3)/10) // about what 512 ids that are as likely have
+	}
+	if change != nil {
+		change(m)
+	}
+	return &trajectory.Trajectory{
+		ID: id, Revision: at, Writer: "w", TraceIDs: []string{id}, TaskKey: fmt.Sprint("task", task), TaskKeySource: "attribute", Source: trajectory.SourceGateway,
+		Status: trajectory.StatusOK, CloseReason: trajectory.CloseComplete, StartedAt: at, EndedAt: at, FirstSeenAt: at, ModelCalls: 1, Trainable: true, Tokens: trajectory.TokensCaptured,
+		Input: "question", Output: "answer",
+		Messages: []trajectory.Message{{Role: trajectory.RoleUser, Text: "question"}, {Role: trajectory.RoleAssistant, Text: "answer"}},
+		Steps:    []trajectory.Step{{Kind: trajectory.KindModel, Trainable: true, TraceID: id, Model: m}},
+	}
+}
+
+func TestAdapterNightOfCapturedTokens(t *testing.T) {
+	model := workertest.Model(t)
+	root := t.TempDir()
+	var batch []*trajectory.Trajectory
+	var facts []trajectory.Fact
+	add := func(x *trajectory.Trajectory, verdict float64) {
+		batch = append(batch, x)
+		facts = append(facts, trajectory.Fact{Name: "solved", Value: &verdict, Source: "feedback", TraceID: x.TraceIDs[0], ObservedAt: x.EndedAt + 1})
+	}
+	for task := range 4 {
+		for attempt := range 4 {
+			add(captured(task, attempt, nil), float64(attempt%2))
+		}
+	}
+	add(captured(0, 10, func(m *trajectory.ModelCall) { m.TokenIDs[2] = 512 }), 1)
+	add(captured(0, 11, func(m *trajectory.ModelCall) { m.Logprobs = m.Logprobs[:3] }), 1)
+	add(captured(0, 12, func(m *trajectory.ModelCall) { m.Logprobs[0] = 2 }), 0)
+	add(captured(0, 13, func(m *trajectory.ModelCall) { m.RequestModel = "another" }), 0)
+	add(captured(9, 1, nil), 1)                                                               // a group of one
+	add(captured(7, 1, nil), 1)                                                               // all the same
+	add(captured(7, 2, nil), 1)                                                               //
+	add(captured(8, 1, func(m *trajectory.ModelCall) { m.RequestModel = "another" }), 1)      // a group
+	add(captured(8, 2, func(m *trajectory.ModelCall) { m.PromptTokenIDs[0] = 1_000_000 }), 0) // without a row
+	w, err := dataset.NewWriter(root, "gateway", dataset.Options{})
+	require.NoError(t, err)
+	_, err = w.Write(t.Context(), batch, nil)
+	require.NoError(t, err)
+	_, err = w.WriteFacts(t.Context(), facts)
+	require.NoError(t, errors.Join(err, w.Close()))
+
+	c := adapterConfig(t, root, model)
+	c.Where, c.GroupBy, c.Gate.HoldoutBy, c.Gate.Holdout, c.Adapter.Models = "", "task_key", "'none'", 1e-9, nil
+	worker := workertest.Start(t, model, t.TempDir())
+	t.Setenv(keyVariable, worker.Token())
+	require.NoError(t, c.UseEngine(worker.URL()))
+	r := night1(t, c, Engine(nil)) // by its url: it renders nothing, and needs not
+	s := r.Adapter.Sequences
+	assert.Equal(t, map[string]int{"token_outside_vocabulary": 2, "lengths_differ": 1, "logprob_not_finite": 1, "nothing_to_train": 2}, s.Skipped)
+	assert.Equal(t, 2, s.Tally.LeftOut[leftOther])
+	assert.Equal(t, 1, s.EmptyGroups)
+	assert.Equal(t, 16, s.Rollouts)
+	assert.Zero(t, s.Recompute)
+	assert.Equal(t, grpo.Dropped{Single: 1, ZeroVariance: 1}, r.Adapter.Dropped)
+	steps, err := update.ReadSteps(r.Adapter.Metrics)
+	require.NoError(t, err)
+	assert.Less(t, steps[0].ESS, 1.0, "recorded log-probabilities are another policy's")
+	assert.Positive(t, steps[0].ESS)
+	assert.Nil(t, r.Adapter.Evaluated.Logged, "nothing is held out")
+
+	c.Runs, c.Bundles, c.Algorithm.Stop.MinESS = t.TempDir(), t.TempDir(), 0.9999999
+	_, err = Run(t.Context(), c, Options{Now: clock, Engine: Engine(nil)})
+	require.ErrorIs(t, err, ErrNothingToTrain)
+	require.ErrorContains(t, err, "min_ess")
+	assert.NoFileExists(t, filepath.Join(c.Runs, ledgerFile))
 }
 
 func TestAdapterNightRefuses(t *testing.T) {

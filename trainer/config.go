@@ -27,7 +27,8 @@ type Config struct {
 	Bundles   string          `yaml:"bundles" json:"bundles"`     // directory; default bundles
 	Seed      uint64          `yaml:"seed" json:"seed"`           // of the resampling; default 1
 
-	places map[string]place // of the keys in the file, for errors that come later
+	history string           // directory with the nights so far; "" = Runs
+	places  map[string]place // of the keys in the file, for errors that come later
 }
 
 // RewardsConfig says how trajectories are scored.

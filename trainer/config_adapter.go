@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/url"
+	"path/filepath"
 
 	"github.com/tracegrad/tracegrad/trainer/grpo"
 )
@@ -160,6 +161,13 @@ func (c *Config) UseEngine(url string) error {
 	}
 	c.Adapter.Engine = url
 	return nil
+}
+
+// WriteTo makes a run write into dir, but remember the nights so far.
+func (c *Config) WriteTo(dir string) {
+	c.history = c.Runs
+	c.Runs, c.Bundles = filepath.Join(dir, "runs"), filepath.Join(dir, "bundles")
+	c.Rewards.WriteBack = false
 }
 
 func isURL(text string) bool {

@@ -131,8 +131,7 @@ func keepNothing(c *trainer.Config) (cleanUp func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("make directory for the dry run: %w", err)
 	}
-	c.Runs, c.Bundles = filepath.Join(dir, "runs"), filepath.Join(dir, "bundles")
-	c.Rewards.WriteBack = false
+	c.WriteTo(dir)
 	return func() { _ = os.RemoveAll(dir) }, nil
 }
 

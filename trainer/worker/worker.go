@@ -28,7 +28,7 @@ type Options struct {
 	Device  string // auto, cpu, cuda or cuda:N; "" = auto: the GPU if there is one
 	Dtype   string // float32 or bfloat16; "" = bfloat16 on a GPU, else float32
 	Threads int    // of the CPU; 0 = torch's choice. With the same number results are the same, bit by bit
-	Tokens  int    // padded tokens of a micro-batch; 0 = 4096, on a GPU 16384
+	Tokens  int    // padded tokens of a micro-batch; 0 = 1024, on a GPU 16384
 
 	Environment Environment // where Python is from
 	Log         io.Writer   // progress of the set-up and what the worker prints; nil = nowhere
@@ -94,7 +94,7 @@ func (o Options) arguments(checkpoints string) []string {
 	return append(args, "--threads", strconv.Itoa(o.Threads), "--tokens", strconv.Itoa(o.Tokens))
 }
 
-// start runs the process and reads where it serves from its first line.
+// start runs the process and reads where it serves from what it prints.
 func (w *Worker) start(ctx context.Context) error {
 	stdin, err := w.cmd.StdinPipe()
 	if err != nil {
@@ -108,30 +108,44 @@ func (w *Worker) start(ctx context.Context) error {
 		return err
 	}
 	w.stdin = stdin
-	first := make(chan []byte, 1)
+	port := make(chan int, 1)
 	go func() {
 		lines := bufio.NewReader(stdout)
-		line, _ := lines.ReadBytes('\n')
-		first <- line
+		port <- w.portOf(lines)
 		_, _ = io.Copy(w.stderr, lines)
 		w.err = w.cmd.Wait()
 		close(w.done)
 	}()
-	var ready struct {
-		Port int `json:"port"`
-	}
 	select {
-	case line := <-first:
-		if err := json.Unmarshal(line, &ready); err != nil || ready.Port == 0 {
+	case number := <-port:
+		if number == 0 {
 			_ = w.Close()
 			return errors.New(w.why())
 		}
+		w.url = "http://127.0.0.1:" + strconv.Itoa(number)
+		return nil
 	case <-ctx.Done():
 		_ = w.Close()
 		return ctx.Err()
 	}
-	w.url = "http://127.0.0.1:" + strconv.Itoa(ready.Port)
-	return nil
+}
+
+// portOf reads until the line that says where it serves, and passes on what
+// libraries print before it; 0 = there was none.
+func (w *Worker) portOf(lines *bufio.Reader) int {
+	for {
+		line, err := lines.ReadBytes('\n')
+		var ready struct {
+			Port int `json:"port"`
+		}
+		if json.Unmarshal(line, &ready) == nil && ready.Port > 0 {
+			return ready.Port
+		}
+		_, _ = w.stderr.Write(line)
+		if err != nil {
+			return 0
+		}
+	}
 }
 
 // URL is where the worker serves, without a path.

@@ -1,10 +1,13 @@
 package worker_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -103,6 +106,53 @@ func TestDiesWithContext(t *testing.T) {
 	if w.Err() == nil {
 		t.Error("no error, although nobody closed it")
 	}
+}
+
+// TestDiesWithParent kills a process that has a worker, so that nothing of it
+// can clean up.
+func TestDiesWithParent(t *testing.T) {
+	model := os.Getenv("TRACEGRAD_TEST_PARENT_MODEL")
+	if model != "" {
+		fmt.Printf("serves at %s\n", workertest.Start(t, model, t.TempDir()).URL())
+		select {}
+	}
+	parent := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestDiesWithParent$")
+	parent.Env = append(os.Environ(), "TRACEGRAD_TEST_PARENT_MODEL="+workertest.Model(t))
+	out, err := parent.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := parent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	url := ""
+	for lines := bufio.NewScanner(out); url == "" && lines.Scan(); {
+		url, _ = strings.CutPrefix(lines.Text(), "serves at ")
+		if url == lines.Text() {
+			url = ""
+		}
+	}
+	if url == "" {
+		t.Fatal("the parent has no worker")
+	}
+	response, err := http.Get(url + "/api/v1/healthz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if err := parent.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = parent.Wait()
+	for range 600 {
+		response, err := http.Get(url + "/api/v1/healthz")
+		if err != nil {
+			return
+		}
+		response.Body.Close()
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Fatal("the worker lives on")
 }
 
 func TestNoModel(t *testing.T) {

@@ -6,6 +6,7 @@ import itertools
 import pytest
 import torch
 from conftest import rows
+from tracegrad_worker.base import Base
 from tracegrad_worker.datum import parse
 from tracegrad_worker.policy import Lora, Policy
 
@@ -111,6 +112,20 @@ def test_the_plain_head_is_not_needed(policy):
         policy.base._plain_head = True
     for a, b in zip(values["loss_fn_outputs"], slow["loss_fn_outputs"], strict=True):
         torch.testing.assert_close(torch.tensor(a["values"]["data"]), torch.tensor(b["values"]["data"]))
+
+
+def test_recomputed_activations_change_nothing(tiny, policy):
+    """What a GPU does to save memory; and bfloat16, as far as it goes."""
+    wanted = gradient(policy, DATA)
+    for dtype, least in ((torch.float32, 1 - 1e-6), (torch.bfloat16, 0.98)):
+        other = Policy(Base(str(tiny), "tiny", "cpu", dtype, checkpointing=True), "again", policy.lora)
+        assert all(p.dtype == torch.float32 for p in other.parameters.values())
+        with torch.no_grad():
+            for name, p in other.parameters.items():
+                p.copy_(policy.parameters[name])
+        assert torch.cosine_similarity(gradient(other, DATA), wanted, dim=0) > least
+        other.forward_backward(batch(other.base, DATA), 4096)
+        assert other.step(1e-3, (0.9, 0.95), 1e-12, 0.0, 1.0)["metrics"]["skyrl.ai/grad_norm"] > 0
 
 
 def test_reference_is_the_base_model(policy):

@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--dtype", default="auto", choices=["auto", *_DTYPES])
     parser.add_argument("--threads", type=int, default=0, help="0 = torch's choice")
-    parser.add_argument("--tokens", type=int, default=0, help="padded tokens of a micro-batch (0 = 4096, on a GPU 16384)")
+    parser.add_argument("--tokens", type=int, default=0, help="padded tokens of a micro-batch (0 = 1024, on a GPU 16384)")
     parser.add_argument("--models", type=int, default=8, help="how many adapters may be open")
     args = parser.parse_args()
     token = os.environ.pop("TRACEGRAD_WORKER_TOKEN", "")
@@ -44,7 +44,7 @@ def main() -> None:
         base = Base(args.model, args.name or args.model, device, dtype, checkpointing=gpu)
     except Exception as e:  # noqa: BLE001 - whatever is wrong with the folder, or the hub
         sys.exit(f"load base model {args.model}: {type(e).__name__}: {' '.join(str(e).split())[:1000]}")
-    protocol = Protocol(base, args.checkpoints, args.tokens or (16384 if gpu else 4096), args.models)
+    protocol = Protocol(base, args.checkpoints, args.tokens or (16384 if gpu else 1024), args.models)
     server = Server(("127.0.0.1", args.port), protocol, token)
     print(json.dumps({"port": server.server_address[1]}), flush=True)
     server.serve_forever()

@@ -1,5 +1,6 @@
 """Work in the order it came, one piece at a time, and its results until they are fetched and forgotten."""
 
+import json
 import queue
 import threading
 import traceback
@@ -9,14 +10,15 @@ from dataclasses import dataclass, field
 
 from .refusal import Refusal
 
-_KEPT = 256  # results; older ones are forgotten
+_KEPT = 1 << 28  # bytes of results; the oldest are forgotten
+_KNOWN = 16384  # requests whose keys are remembered
 _WAITING = 1024  # pieces of work
 
 
 @dataclass
 class _Future:
     done: threading.Event = field(default_factory=threading.Event)
-    result: dict | None = None
+    result: bytes = b""  # JSON
     status: int = 200
 
 
@@ -46,35 +48,42 @@ class Futures:
             future = self._all[request_id] = _Future()
             if key is not None:
                 self._asked[key] = (digest, request_id)
-                while len(self._asked) > 64 * _KEPT:
+                while len(self._asked) > _KNOWN:
                     self._asked.popitem(last=False)
-            self._forget()
             self._queue.put((future, work))
             return request_id
 
-    def result(self, request_id: object, timeout: float) -> tuple[int, dict]:
-        """Waits for a result: 200, what the work refused with, or 408 while it is not done: ask again."""
+    def result(self, request_id: object, timeout: float) -> tuple[int, bytes]:
+        """Waits for a result, as JSON: 200, what the work refused with, or 408 while it is not done: ask again."""
         with self._lock:
             future = self._all.get(request_id) if isinstance(request_id, str) else None
         if future is None:
             raise Refusal(404, "Future not found")
         if not future.done.wait(timeout):
-            return 408, {"detail": "not done yet: ask again"}
+            return 408, b'{"detail": "not done yet: ask again"}'
         return future.status, future.result
-
-    def _forget(self) -> None:
-        for request_id in list(self._all)[:-_KEPT]:
-            if self._all[request_id].done.is_set():
-                del self._all[request_id]
 
     def _work(self) -> None:
         while True:
             future, work = self._queue.get()
             try:
-                future.result = work()
+                result = work()
             except Refusal as e:
-                future.status, future.result = e.status, {"detail": e.detail}
-            except Exception as e:  # noqa: BLE001 - the client must hear of anything that goes wrong, and the next request be served
+                future.status, result = e.status, {"detail": e.detail}
+            except Exception as e:  # noqa: BLE001 - the client must hear of it, and the next request be served
                 traceback.print_exc()
-                future.status, future.result = 500, {"detail": f"{type(e).__name__}: {e}"}
+                future.status, result = 500, {"detail": f"{type(e).__name__}: {e}"}
+            future.result = json.dumps(result).encode()
             future.done.set()
+            del work, result  # a batch is not held until the next one comes
+            self._forget()
+
+    def _forget(self) -> None:
+        with self._lock:
+            done = [(request_id, f) for request_id, f in self._all.items() if f.done.is_set()]
+            over = sum(len(f.result) for _, f in done) - _KEPT
+            for request_id, future in done[:-1]:
+                if over <= 0 and len(self._all) <= _KNOWN:
+                    break
+                over -= len(future.result)
+                del self._all[request_id]

@@ -167,7 +167,7 @@ class Protocol:
                 return checkpoint.archive(folder)
         raise Refusal(404, f"checkpoint {name} of {model_id} is not there")
 
-    def retrieve_future(self, body: dict) -> tuple[int, dict]:
+    def retrieve_future(self, body: dict) -> tuple[int, bytes]:
         return self.futures.result(body.get("request_id"), _POLL)
 
     def render(self, body: dict) -> dict:

@@ -42,6 +42,10 @@ class Server(ThreadingHTTPServer):
         self.protocol, self.token = protocol, token
 
 
+# What handlers answer: a status, and an object, or JSON, or a body with its headers.
+Answer = tuple[int, dict | bytes | tuple[bytes, dict[str, str]]]
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Server
@@ -64,11 +68,11 @@ class _Handler(BaseHTTPRequestHandler):
             traceback.print_exc(file=sys.stderr)
             status, body = 500, {"detail": f"{type(e).__name__}: {e}"}
         if isinstance(body, dict):
-            self._send(status, json.dumps(body).encode(), {"content-type": "application/json"})
-        elif isinstance(body, str):
-            self._send(status, b"", {"location": body})
+            body = json.dumps(body).encode()
+        if isinstance(body, bytes):
+            self._send(status, body, {"content-type": "application/json"})
         else:
-            self._send(status, body, {"content-type": "application/octet-stream"})
+            self._send(status, *body)
 
     def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)
@@ -82,7 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
         given = self.headers.get("authorization", "").removeprefix("Bearer ") or self.headers.get("x-api-key", "")
         return hmac.compare_digest(given.encode(), self.server.token.encode())
 
-    def _get(self):
+    def _get(self) -> Answer:
         if self.path == "/api/v1/healthz":
             return 200, {"status": "ok"}
         if self.path == "/api/v1/get_server_capabilities":
@@ -94,10 +98,10 @@ class _Handler(BaseHTTPRequestHandler):
         if name is None:
             return 200, self.server.protocol.list_checkpoints(model_id)
         if what == "archive":
-            return 302, f"{self.path.removesuffix('archive')}download"
-        return 200, self.server.protocol.download(model_id, name)
+            return 302, (b"", {"location": f"{self.path.removesuffix('archive')}download"})
+        return 200, (self.server.protocol.download(model_id, name), {"content-type": "application/octet-stream"})
 
-    def _post(self):
+    def _post(self) -> Answer:
         act = _POSTS.get(self.path.removeprefix("/api/v1/"))
         body = self._body()
         if act is None:

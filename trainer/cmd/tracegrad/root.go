@@ -65,7 +65,7 @@ it, trains policies from it, and looks into the bundles it makes of them.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage. An error is said on stderr:
 "tracegrad COMMAND: what is wrong", and further lines of it are indented.`,
-		Example:       "  tracegrad init\n  tracegrad sql 'SELECT count(*) FROM trajectories'\n  tracegrad train --config train.yaml",
+		Example:       "  tracegrad doctor traces.jsonl\n  tracegrad init --from traces.jsonl\n  tracegrad sql 'SELECT count(*) FROM trajectories'\n  tracegrad train --config train.yaml",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Version:       version(),

@@ -50,7 +50,7 @@ test-worker: $(WORKER) .cache/worker-env/tests ## Run the worker's tests: torch 
 
 .PHONY: test-systems
 test-systems: $(WORKER) ## Run the tests that need live servers: SkyRL on the CPU (Python 3.12; about 4 min and 2.3 GB the first time)
-	TRACEGRAD_TEST_WORKER=$(CURDIR)/.cache/worker-env TRACEGRAD_TEST_SYSTEMS=$(CURDIR)/.cache/systems go test -trimpath -count=1 -timeout 30m -run '^TestSkyRL$$' -v ./trainer/engine
+	TRACEGRAD_TEST_WORKER=$(CURDIR)/.cache/worker-env TRACEGRAD_TEST_SYSTEMS=$(CURDIR)/.cache/systems go test -trimpath -count=1 -p 1 -timeout 30m -run '^TestSkyRL' -v ./trainer/engine ./trainer
 
 .PHONY: parity
 parity: $(WORKER) .cache/worker-env/parity ## Compare the worker's losses and gradients with TRL's, in one process and through the protocol

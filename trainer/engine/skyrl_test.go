@@ -3,67 +3,24 @@
 package engine_test
 
 import (
-	"bytes"
-	"net"
-	"net/http"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tracegrad/tracegrad/trainer/engine"
+	"github.com/tracegrad/tracegrad/trainer/engine/enginetest"
 	"github.com/tracegrad/tracegrad/trainer/grpo"
 	"github.com/tracegrad/tracegrad/trainer/worker/workertest"
 )
 
-// skyRL starts a real SkyRL 0.4.0 on the CPU that serves model, and waits for it.
-func skyRL(t *testing.T, cache, model string) (url string) {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	port := listener.Addr().(*net.TCPAddr).Port
-	require.NoError(t, listener.Close())
-	var log bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), "bash", "testdata/skyrl/start.sh", cache, model, strconv.Itoa(port), t.TempDir()) //nolint:gosec // of this test
-	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = &log, &log, &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	require.NoError(t, cmd.Start())
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	t.Cleanup(func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
-	url = "http://127.0.0.1:" + strconv.Itoa(port)
-	for {
-		select {
-		case err := <-ended:
-			if cmd.ProcessState.ExitCode() == 77 {
-				t.Skip(log.String())
-			}
-			t.Fatalf("SkyRL ended: %v\n%s", err, log.String())
-		case <-time.After(500 * time.Millisecond):
-		}
-		response, err := http.Get(url + "/api/v1/healthz") //nolint:noctx,gosec // on loopback, until the test's own deadline
-		if err == nil {
-			_ = response.Body.Close()
-			return url
-		}
-	}
-}
-
 // TestSkyRL holds SkyRL's first step against our worker's: the same adapter, the
 // same rows, and by either normalization the same loss and gradient.
 func TestSkyRL(t *testing.T) {
-	cache := os.Getenv("TRACEGRAD_TEST_SYSTEMS")
-	if cache == "" {
-		t.Skip("needs a SkyRL server: make test-systems")
-	}
+	enginetest.Cache(t)
 	model := workertest.Model(t)
-	url := skyRL(t, cache, model)
+	url := enginetest.SkyRL(t, ".", model)
 	ctx := t.Context()
 	c, err := engine.Dial(ctx, url, engine.Options{})
 	require.NoError(t, err)

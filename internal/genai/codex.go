@@ -73,7 +73,7 @@ func codexEvent(d *Decoder, e event, s *trajectory.Span) {
 		case "conversation.id":
 			s.Conversation = d.memo.name(v.AsString())
 		case "user.account_id":
-			s.User = d.memo.name(v.AsString())
+			s.User = cmp.Or(d.memo.name(v.AsString()), s.User) // before the address, whichever comes first
 		case "user.email":
 			s.User = cmp.Or(s.User, d.memo.name(v.AsString()))
 		case "model":

@@ -3,8 +3,10 @@ package genai_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -240,11 +242,17 @@ func describe(m *trajectory.Message) string {
 // invent a role for a span without markers.
 func FuzzDecode(f *testing.F) {
 	files, _ := filepath.Glob("testdata/cases/*.txtar")
+	seen := map[string]bool{} // attributes: a few seeds, so that there is time for what is new
 	for _, file := range files {
 		if a, err := txtar.ParseFile(file); err == nil {
 			var c spanCase
 			if json.Unmarshal(a.Files[0].Data, &c) == nil {
-				for k, v := range c.Attributes {
+				for _, k := range slices.Sorted(maps.Keys(c.Attributes)) {
+					if seen[k] {
+						continue
+					}
+					v := c.Attributes[k]
+					seen[k] = true
 					f.Add(k, fmt.Sprint(v), "gen_ai.operation.name", "chat")
 					for _, kind := range []string{
 						"mastra.span.type", "langfuse.observation.type", "langsmith.span.kind", "mlflow.spanType", "lmnr.span.type",

@@ -46,7 +46,7 @@ QUIET  := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_PROGRESS_BARS=1 TQDM_DISABLE=1 PYTHONW
 .PHONY: test-worker
 test-worker: $(WORKER) .cache/worker-env/tests ## Run the worker's tests: torch on the CPU, a tiny model (about 4 min and 1.7 GB the first time)
 	PYTHONPATH=$(call packages,tests) $(QUIET) $$(cat $(WORKER)) -m pytest -q -p no:cacheprovider --ignore trainer/worker/python/tests/test_trl.py trainer/worker/python/tests
-	TRACEGRAD_TEST_WORKER=$(CURDIR)/.cache/worker-env go test -trimpath -count=1 $$(git grep -lE 'trainer/worker/workertest"' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's,^,./,')
+	TRACEGRAD_TEST_WORKER=$(CURDIR)/.cache/worker-env go test -trimpath -count=1 -timeout 30m $$(git grep -lE 'trainer/worker/workertest"' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's,^,./,')
 
 .PHONY: test-systems
 test-systems: $(WORKER) ## Run the tests that need live servers: SkyRL on the CPU (Python 3.12; about 4 min and 2.3 GB the first time)

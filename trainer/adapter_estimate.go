@@ -99,7 +99,7 @@ func (n *adapterNight) probe(ctx context.Context, s sequences) (float64, error) 
 }
 
 // workerTokens is the worker's micro-batch on a CPU.
-const workerTokens = 4096
+const workerTokens = 1024
 
 // memory is a rough measure for our worker: the weights in float32, the adapter
 // with gradient and two moments, and what a micro-batch keeps for the way back.

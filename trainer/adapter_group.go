@@ -2,10 +2,11 @@ package trainer
 
 import (
 	"github.com/tracegrad/tracegrad/trainer/grpo"
+	"github.com/tracegrad/tracegrad/trainer/query"
 )
 
 // taskOf is what a tracker knows a group by.
-func taskOf(g *ScoredGroup) string { return g.Tenant + "\x00" + g.Label }
+func taskOf(g *query.Group) string { return g.Tenant + "\x00" + g.Label }
 
 // estimateStage turns the returns of groups into advantages as the algorithm
 // has it.
@@ -16,7 +17,7 @@ func (n *adapterNight) estimateStage(s selected, sc scores, g groups) (advantage
 		plan := grpo.Plan{Recipe: how.recipe(), Lone: how.lone(), Tracker: n.tracker, Least: how.LeastReturn.Value}
 		list := make([]grpo.Group, len(g.Rows))
 		for i, group := range g.Rows {
-			list[i] = grpo.Group{Key: group.Tenant + "\x00" + group.Label, Bucket: group.Tenant, Returns: group.Returns}
+			list[i] = grpo.Group{Key: taskOf(&group), Bucket: group.Tenant, Returns: group.Returns}
 		}
 		estimated, dropped := plan.Estimate(list)
 		out := advantages{Head: AdvantageHead{Normalize: plan.Recipe.Normalize, Dropped: dropped, LeftOut: map[string]int{}}}

@@ -102,7 +102,7 @@ func (n *adapterNight) ended(ctx context.Context, err error) error {
 	case err == nil:
 		n.Ended = "planned"
 	case ctx.Err() != nil:
-		return &interrupted{n.ID, ctx.Err()}
+		return &interrupted{"the same command (run " + n.ID + ")", ctx.Err()}
 	case errors.As(err, &engineTrouble):
 		return fmt.Errorf("%w; the same command goes on with run %s", err, n.ID)
 	default:
@@ -249,7 +249,7 @@ func (n *adapterNight) writeDown(s selected, g groups, m updated, p packed) erro
 	if n.tracker != nil {
 		after := n.tracker.Clone()
 		for i := range g.Rows {
-			if err := after.Observe(g.Rows[i].Tenant+"\x00"+g.Rows[i].Label, g.Rows[i].Returns); err != nil {
+			if err := after.Observe(taskOf(&g.Rows[i]), g.Rows[i].Returns); err != nil {
 				return err
 			}
 		}

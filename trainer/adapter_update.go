@@ -185,7 +185,7 @@ const metricsFile = "metrics.jsonl"
 // updateStage takes the optimizer steps.
 func (n *adapterNight) updateStage(ctx context.Context, sc scores, a advantages, s sequences, f said) (updated, error) {
 	how := n.Config.Algorithm
-	plan := n.plan(s)
+	plan := n.plan()
 	inputs := []any{plan, how.Credit, how.Gamma, how.Lambda, n.Config.Adapter.LoRA, n.digestOf("advantage"), n.digestOf("sequence"), n.digestOf("score")}
 	out, err := stage(n.run, "update", inputs, func() (updated, error) {
 		items, left, err := n.items(sc, a, s, f)
@@ -214,7 +214,7 @@ func digestOf(parts ...any) string {
 }
 
 // plan is the update as the config has it.
-func (n *adapterNight) plan(s sequences) update.Plan {
+func (n *adapterNight) plan() update.Plan {
 	c, how := n.Config.Adapter, n.Config.Algorithm
 	recipe := how.recipe()
 	return update.Plan{

@@ -441,11 +441,11 @@ func TestAdapterNightRefuses(t *testing.T) {
 		change func(*Config)
 		says   []string
 	}{
-		"another base model":                     {func(c *Config) { c.Adapter.BaseModel = "Qwen/Qwen3-8B" }, []string{"serves tiny, not Qwen/Qwen3-8B"}},
-		"other models' calls":                    {func(c *Config) { c.Adapter.Models = nil }, []string{"other_model", "gpt-4.1-mini", "adapter.models"}},
-		"rows too long":                          {func(c *Config) { c.Adapter.MaxLength = 8 }, []string{"no trajectory can be trained on", "too_long"}},
-		"no server":                              {func(c *Config) { c.Adapter.Engine = "http://127.0.0.1:1" }, []string{"127.0.0.1:1"}},
-		"a rank beyond the worker's checkpoints": {func(c *Config) { c.Base = "nowhere" }, []string{"starting policy"}},
+		"another base model":                  {func(c *Config) { c.Adapter.BaseModel = "Qwen/Qwen3-8B" }, []string{"serves tiny, not Qwen/Qwen3-8B"}},
+		"other models' calls":                 {func(c *Config) { c.Adapter.Models = nil }, []string{"other_model", "gpt-4.1-mini", "adapter.models"}},
+		"rows too long":                       {func(c *Config) { c.Adapter.MaxLength = 8 }, []string{"no trajectory can be trained on", "too_long"}},
+		"no server":                           {func(c *Config) { c.Adapter.Engine = "http://127.0.0.1:1" }, []string{"127.0.0.1:1"}},
+		"a starting policy that is not there": {func(c *Config) { c.Base = "nowhere" }, []string{"starting policy"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := adapterConfig(t, root, model)

@@ -118,7 +118,7 @@ func Run(ctx context.Context, c Config, opt Options) (*Result, error) {
 	}
 	result, err := (&night{run: r, db: db, engine: engine, base: base}).path(ctx)
 	if err != nil && ctx.Err() != nil {
-		return nil, &interrupted{r.ID, ctx.Err()}
+		return nil, &interrupted{"--resume " + r.ID, ctx.Err()}
 	}
 	return result, err
 }
@@ -136,11 +136,11 @@ func openDataset(ctx context.Context, c Config, opt query.Options) (*query.DB, e
 
 // interrupted is the end of a run whose context was cancelled.
 type interrupted struct {
-	id    string
+	by    string // what goes on with it
 	cause error
 }
 
-func (e *interrupted) Error() string { return "interrupted; go on with --resume " + e.id }
+func (e *interrupted) Error() string { return "interrupted; go on with " + e.by }
 func (e *interrupted) Unwrap() error { return e.cause }
 
 // night is what the stages of one run share.

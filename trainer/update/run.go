@@ -112,7 +112,7 @@ func (u *updater) save(ctx context.Context, steps int, s *Step, wanted bool) (er
 	if !wanted || steps == 0 {
 		return nil
 	}
-	s.Checkpoint, err = u.model.Save(ctx, u.Journal.Name(u.Options.Run, steps))
+	s.Checkpoint, err = u.model.Save(ctx, u.Journal.Name(u.Run, steps))
 	return err
 }
 

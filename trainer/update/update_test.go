@@ -103,6 +103,6 @@ func FuzzJournal(f *testing.F) {
 		}
 		again, err := OpenJournal(path, "a")
 		require.NoError(t, err)
-		require.Equal(t, len(j.Steps), len(again.Steps))
+		require.Len(t, again.Steps, len(j.Steps))
 	})
 }

@@ -116,7 +116,7 @@ func (f *trainFlags) night(ctx context.Context, cmd *cobra.Command, config train
 		return printJSON(cmd.OutOrStdout(), result)
 	}
 	if result.Adapter != nil {
-		return printAdapterNight(cmd.OutOrStdout(), result, f.dryRun)
+		return printAdapterNight(cmd.OutOrStdout(), result)
 	}
 	return printNight(cmd.OutOrStdout(), result, f.dryRun)
 }

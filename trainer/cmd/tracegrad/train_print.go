@@ -52,7 +52,7 @@ func printLeftOut(out io.Writer, list []trainer.LeftOut) error {
 
 // printAdapterNight says what an adapter was trained on, how far it came, and
 // where it is.
-func printAdapterNight(out io.Writer, r *trainer.Result, dry bool) error {
+func printAdapterNight(out io.Writer, r *trainer.Result) error {
 	c, a := r.Counts, r.Adapter
 	fmt.Fprintf(out, "\n%s: trained on %d in %s, kept %d for the gate\n", plural(c.Live, "trajectory", "trajectories"), c.Trained, count(c.Groups, "group"), c.Holdout)
 	if err := printLeftOut(out, c.LeftOut); err != nil {

@@ -39,18 +39,15 @@ var requirements []byte
 var standIns []byte
 
 // cache is an absolute path: the worker may run in another folder.
-func (e Environment) cache() string {
+func (e Environment) cache() (string, error) {
 	if e.Cache != "" {
-		if whole, err := filepath.Abs(e.Cache); err == nil {
-			return whole
-		}
-		return e.Cache
+		return filepath.Abs(e.Cache)
 	}
 	base, err := os.UserCacheDir()
 	if err != nil {
-		base = os.TempDir()
+		return "", fmt.Errorf("find a folder for the worker's environment: %w; set XDG_CACHE_HOME", err)
 	}
-	return filepath.Join(base, "tracegrad")
+	return filepath.Join(base, "tracegrad"), nil
 }
 
 // Provision makes the environment that [Start] would make and says which Python
@@ -94,7 +91,11 @@ func (e Environment) install(ctx context.Context, host hostPython, lean bool, lo
 	for _, part := range [][]byte{lock, standIns, []byte(host.version)} {
 		sum.Write(part)
 	}
-	folder := filepath.Join(e.cache(), "worker", hex.EncodeToString(sum.Sum(nil))[:16])
+	cache, err := e.cache()
+	if err != nil {
+		return "", err
+	}
+	folder := filepath.Join(cache, "worker", hex.EncodeToString(sum.Sum(nil))[:16])
 	python, ready := filepath.Join(folder, "bin", "python"), filepath.Join(folder, "ready")
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return "", err

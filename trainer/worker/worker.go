@@ -61,7 +61,11 @@ func Start(ctx context.Context, o Options) (*Worker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("set up worker: %w", err)
 	}
-	sources, err := unpack(o.Environment.cache())
+	cache, err := o.Environment.cache()
+	if err != nil {
+		return nil, fmt.Errorf("set up worker: %w", err)
+	}
+	sources, err := unpack(cache)
 	if err != nil {
 		return nil, fmt.Errorf("set up worker: %w", err)
 	}

@@ -2,7 +2,9 @@
 package workertest
 
 import (
+	"crypto/sha256"
 	_ "embed"
+	"encoding/hex"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,23 +31,48 @@ func Environment(t testing.TB) worker.Environment {
 	return worker.Environment{Cache: cache}
 }
 
-// Model makes the tiny model in a folder of the test.
+// Model is the tiny model in a folder of the test's own. It is made once per
+// environment: starting torch takes longer than all else.
 func Model(t testing.TB) string {
+	t.Helper()
+	sum := sha256.Sum256(tiny)
+	kept := filepath.Join(Environment(t).Cache, "tiny-"+hex.EncodeToString(sum[:])[:16])
+	if _, err := os.Stat(kept); err != nil {
+		makeModel(t, kept)
+	}
+	folder := filepath.Join(t.TempDir(), Name)
+	if err := os.CopyFS(folder, os.DirFS(kept)); err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
+func makeModel(t testing.TB, kept string) {
 	t.Helper()
 	python, err := Environment(t).Provision(t.Context(), t.Output())
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder := t.TempDir()
-	script := filepath.Join(folder, "tiny.py")
+	if err := os.MkdirAll(filepath.Dir(kept), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	partial, err := os.MkdirTemp(filepath.Dir(kept), ".tiny-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(partial)
+	script, made := filepath.Join(partial, "tiny.py"), filepath.Join(partial, Name)
 	if err := os.WriteFile(script, tiny, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), python, script, filepath.Join(folder, Name))
-	if out, err := cmd.CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), python, script, made).CombinedOutput(); err != nil {
 		t.Fatalf("make the tiny model: %v\n%s", err, out)
 	}
-	return filepath.Join(folder, Name)
+	if err := os.Rename(made, kept); err != nil {
+		if _, missing := os.Stat(kept); missing != nil { // tests of another package may have been faster
+			t.Fatal(err)
+		}
+	}
 }
 
 // Start is a worker that serves model, a folder of [Model], until the test ends.

@@ -6,6 +6,7 @@ The token is read from TRACEGRAD_WORKER_TOKEN. One line on standard output says 
 import argparse
 import json
 import os
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -34,6 +35,7 @@ def main() -> None:
     token = os.environ.pop("TRACEGRAD_WORKER_TOKEN", "")
     if not token:
         parser.error("TRACEGRAD_WORKER_TOKEN is not set")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent: it may want a last checkpoint
     threading.Thread(target=_die_with_parent, daemon=True).start()
     if args.threads:
         torch.set_num_threads(args.threads)

@@ -34,7 +34,7 @@ class Protocol:
         self._sessions: OrderedDict[str, None] = OrderedDict()
         self._models: dict[str, Lora] = {}  # as soon as it was asked for
         self._policies: dict[str, Policy] = {}  # once it is made; the working thread's own
-        self._created: dict[tuple, dict] = {}
+        self._created: OrderedDict[tuple, dict] = OrderedDict()
 
     def capabilities(self, _: dict) -> dict:
         ours = {
@@ -71,25 +71,34 @@ class Protocol:
         lora = lora_of(body)
         key = (session_id, body.get("model_seq_id"), _digest(body))
         with self._lock:
-            if key[1] is not None and key in self._created:
+            if key in self._created:
                 return self._created[key]
             if len(self._models) >= self.max_models:
                 raise Refusal(429, f"{self.max_models} models are open: unload one first")
             model_id = f"model_{secrets.token_hex(4)}"
+            request_id = self.futures.submit(lambda: self._make(model_id, lora))
             self._models[model_id] = lora
-
-        def work() -> dict:
-            try:
-                self._policies[model_id] = Policy(self.base, model_id, lora)
-            except BaseException:
-                self._models.pop(model_id, None)
-                raise
-            return self._policies[model_id].describe()
-
-        request_id = self.futures.submit(work)
-        described = {"model_id": model_id, "base_model": self.base.name, "lora_config": body.get("lora_config") or {}}
-        answer = self._created[key] = described | {"status": "created", "request_id": request_id}
+            described = {"model_id": model_id, "base_model": self.base.name, "lora_config": body.get("lora_config") or {}}
+            answer = described | {"status": "created", "request_id": request_id}
+            if key[1] is not None:
+                self._created[key] = answer
+                while len(self._created) > _SESSIONS:
+                    self._created.popitem(last=False)
         return answer
+
+    def _make(self, model_id: str, lora: Lora) -> dict:
+        try:
+            self._policies[model_id] = Policy(self.base, model_id, lora)
+        except BaseException:
+            with self._lock:
+                self._models.pop(model_id, None)
+            raise
+        return self._policies[model_id].describe()
+
+    def _policy(self, model_id: str) -> Policy:
+        if model_id not in self._policies:  # it could not be made
+            raise Refusal(404, "Model not found")
+        return self._policies[model_id]
 
     def get_info(self, body: dict) -> dict:
         model_id = self._model(body)
@@ -101,7 +110,8 @@ class Protocol:
         model_id = self._model(body)
 
         def work() -> dict:
-            self._policies.pop(model_id).unload()
+            self._policy(model_id).unload()
+            del self._policies[model_id]
             return {"model_id": model_id, "status": "unloaded", "type": "unload_model"}
 
         request_id = self._submit(body, work)
@@ -120,12 +130,12 @@ class Protocol:
         batch = parse(body.get(name), self.base.vocabulary, self.base.context, backward)
         if backward and batch.loss == "ppo_critic" and not self._models[model_id].value_head:
             raise Refusal(400, f"{model_id} has no value head: create the model with value_head true")
-        return self._future(body, lambda: act(self._policies[model_id], batch, self.budget))
+        return self._future(body, lambda: act(self._policy(model_id), batch, self.budget))
 
     def optim_step(self, body: dict) -> dict:
         model_id = self._model(body)
         adam = adam_params(body.get("adam_params"))
-        return self._future(body, lambda: self._policies[model_id].step(**adam))
+        return self._future(body, lambda: self._policy(model_id).step(**adam))
 
     def save_weights(self, body: dict) -> dict:
         return self._save(body, "weights", checkpoint.training_files, "tinker://{}/weights/{}")
@@ -141,7 +151,7 @@ class Protocol:
             answer = {"path": path.format(model_id, name), "type": "save_weights_for_sampler", "sampling_session_id": None}
 
         def work() -> dict:
-            checkpoint.write(folder, files(self._policies[model_id]))
+            checkpoint.write(folder, files(self._policy(model_id)))
             return answer
 
         return self._future(body, work)
@@ -151,7 +161,7 @@ class Protocol:
         folder, optimizer = self.checkpoints.find(body.get("path")), flag(body, "optimizer", False)
 
         def work() -> dict:
-            checkpoint.load(self._policies[model_id], folder, optimizer)
+            checkpoint.load(self._policy(model_id), folder, optimizer)
             return {"type": "load_weights"}
 
         return self._future(body, work)

@@ -125,3 +125,12 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestShippedAdapterExample(t *testing.T) {
+	c, err := Load("../examples/adapter/train.yaml")
+	require.NoError(t, err)
+	assert.Equal(t, KindAdapter, c.Policy.Kind)
+	assert.Equal(t, filepath.Join("..", "examples", "adapter", "models", "Qwen3-0.6B"), c.Adapter.Folder)
+	assert.Equal(t, []string{"attn", "mlp"}, c.Adapter.LoRA.Targets)
+	assert.Equal(t, "truncate", c.Algorithm.OffPolicy.Kind)
+}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/tracegrad/tracegrad/trainer/worker"
@@ -53,11 +54,8 @@ func makeModel(t testing.TB, kept string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.MkdirAll(filepath.Dir(kept), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	partial, err := os.MkdirTemp(filepath.Dir(kept), ".tiny-")
-	if err != nil {
+	partial := kept + ".partial-" + strconv.Itoa(os.Getpid()) // beside it, to be renamed
+	if err := os.MkdirAll(partial, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(partial)

@@ -64,6 +64,7 @@ func (t *tinker) dial(ctx context.Context, url string, o engine.Options) (err er
 	}
 	said := t.client.Capabilities()
 	t.about.Vocabulary, t.about.Tokenizer, t.about.Fingerprint = said.Vocabulary, said.Tokenizer, said.Fingerprint
+	t.about.Context = said.Context
 	if t.about.Server = fmt.Sprintf("a server of the Tinker protocol (%s)", said.Wire); said.Worker {
 		t.about.Server = "tracegrad's worker on " + said.Device
 	}

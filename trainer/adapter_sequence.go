@@ -42,7 +42,7 @@ const anyModel = "any"
 // holdout as is scored with the candidate.
 func (n *adapterNight) sequenceStage(ctx context.Context, s selected, sc scores, a advantages) (sequences, error) {
 	c, about := n.Config.Adapter, n.server.About()
-	inputs := []any{c.BaseModel, c.Models, c.MaxLength, c.Temperature, c.Constrained, c.HoldoutTokens, about.Vocabulary, about.Tokenizer, n.digestOf("select"), n.digestOf("score")}
+	inputs := []any{c.BaseModel, c.Models, n.longest(), c.Temperature, c.Constrained, c.HoldoutTokens, about.Vocabulary, about.Tokenizer, n.digestOf("select"), n.digestOf("score")}
 	return stage(n.run, "sequence", inputs, func() (sequences, error) {
 		b := n.sequencer()
 		train, holdout := trained(a), held(s, sc)
@@ -60,6 +60,15 @@ func (n *adapterNight) sequenceStage(ctx context.Context, s selected, sc scores,
 		}
 		return b.out, nil
 	})
+}
+
+// longest is what a row may be long, in tokens: what the config allows and the
+// model takes.
+func (n *adapterNight) longest() int {
+	if takes := n.server.About().Context; takes > 0 {
+		return min(n.Config.Adapter.MaxLength, takes)
+	}
+	return n.Config.Adapter.MaxLength
 }
 
 // trained are the ids of groups with advantages, in their order.
@@ -95,7 +104,7 @@ func (n *adapterNight) sequencer() *sequencer {
 	c, about := n.Config.Adapter, n.server.About()
 	b := &sequencer{adapterNight: n, out: sequences{Head: SequenceHead{Models: map[string]int{}, LeftOut: map[string]int{}, Tokenizer: about.Tokenizer}}}
 	b.o = sequence.Options{
-		Vocabulary: about.Vocabulary, MaxLength: c.MaxLength, Temperature: c.Temperature,
+		Vocabulary: about.Vocabulary, MaxLength: n.longest(), Temperature: c.Temperature,
 		Constrained: c.Constrained, Use: c.use, Tokenizer: n.server.Tokenizer(),
 	}
 	return b

@@ -38,6 +38,7 @@ type About struct {
 	URL         string `json:"url,omitempty"`         // "" = our worker
 	BaseModel   string `json:"base_model"`            //
 	Vocabulary  int    `json:"vocabulary"`            // 0 = it does not say
+	Context     int    `json:"context,omitempty"`     // tokens of a row that it takes; 0 = it does not say
 	Tokenizer   string `json:"tokenizer,omitempty"`   // SHA-256; "" = it does not say
 	Fingerprint string `json:"fingerprint,omitempty"` // of the base model; "" = it does not say
 	Folder      string `json:"-"`                     // of the base model, where it is on this machine

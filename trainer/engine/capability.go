@@ -33,6 +33,8 @@ type Capabilities struct {
 	Models []string // that it can train
 	Wire   Wire
 
+	Context int // tokens of a row that the model takes, of several the least; 0 = not known
+
 	// Our worker says these of itself; of other servers they are measured with
 	// the first model.
 	Normalize  Normalization // "" = not known yet
@@ -61,7 +63,8 @@ func (c *Client) Capabilities() Capabilities {
 // tracegrad is our worker's.
 type capabilities struct {
 	Models []struct {
-		Name string `json:"model_name"`
+		Name    string `json:"model_name"`
+		Context int    `json:"max_context_length"`
 	} `json:"supported_models"`
 	Own *struct {
 		Normalize   Normalization `json:"normalisation"`
@@ -81,6 +84,9 @@ func (c *Client) learn(ctx context.Context) error {
 	for _, m := range said.Models {
 		if m.Name != "" {
 			c.caps.Models = append(c.caps.Models, m.Name)
+		}
+		if m.Context > 0 && (c.caps.Context == 0 || m.Context < c.caps.Context) {
+			c.caps.Context = m.Context
 		}
 	}
 	if own := said.Own; own != nil {

@@ -141,6 +141,7 @@ func update(t *testing.T, w *worker.Worker) {
 	caps := c.Capabilities()
 	assert.Equal(t, engine.Sum, caps.Normalize)
 	assert.Equal(t, 512, caps.Vocabulary)
+	assert.Equal(t, 1024, caps.Context)
 	assert.True(t, caps.Worker && caps.Idempotent && caps.Wire == engine.JSON)
 
 	m := create(t, c, engine.Spec{Alpha: 16})

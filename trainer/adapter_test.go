@@ -218,6 +218,7 @@ func TestMemory(t *testing.T) {
 	assert.Greater(t, *total, int64(2000))
 	more, _ := memory(dir, 8192, 512, 8)
 	assert.Greater(t, *more, *total)
+	assert.Greater(t, *total, int64(400<<20), "torch itself is no small part")
 	none, _ := memory(t.TempDir(), 4096, 512, 8)
 	assert.Nil(t, none, "what is not known is not guessed")
 }

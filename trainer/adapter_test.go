@@ -5,6 +5,8 @@ package trainer
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -221,4 +223,23 @@ func TestMemory(t *testing.T) {
 	assert.Greater(t, *total, int64(400<<20), "torch itself is no small part")
 	none, _ := memory(t.TempDir(), 4096, 512, 8)
 	assert.Nil(t, none, "what is not known is not guessed")
+}
+
+func TestRefusalIsNoPassingTrouble(t *testing.T) {
+	var trouble *engineError
+	for _, c := range []struct {
+		err     error
+		passing bool
+	}{
+		{&engine.StatusError{Path: "forward", Status: 422, Detail: "1333 tokens; the model takes 1 to 1024"}, false},
+		{fmt.Errorf("forward: %w", &engine.StatusError{Status: 400}), false},
+		{&engine.StatusError{Status: 503}, true},
+		{&engine.StatusError{Status: 404}, true},
+		{fmt.Errorf("%w: %w", engine.ErrLost, &engine.StatusError{Status: 400}), true},
+		{io.ErrUnexpectedEOF, true},
+	} {
+		err := engineTrouble(c.err)
+		assert.Equal(t, c.passing, errors.As(err, &trouble), "%v", c.err)
+		assert.ErrorIs(t, err, c.err)
+	}
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -123,17 +122,10 @@ func engineTrouble(err error) error {
 	if err == nil {
 		return nil
 	}
-	if refused(err) {
+	if said := (*engine.StatusError)(nil); errors.As(err, &said) && said.Final {
 		return fmt.Errorf("engine: %w", err)
 	}
 	return &engineError{err}
-}
-
-// refused says whether a server found fault with the request itself: it would
-// again. What a server forgot is another matter.
-func refused(err error) bool {
-	var said *engine.StatusError
-	return errors.As(err, &said) && (said.Status == http.StatusBadRequest || said.Status == http.StatusUnprocessableEntity) && !errors.Is(err, engine.ErrLost)
 }
 
 // close frees what the engine holds. What goes wrong then costs memory on a

@@ -231,11 +231,11 @@ func TestRefusalIsNoPassingTrouble(t *testing.T) {
 		err     error
 		passing bool
 	}{
-		{&engine.StatusError{Path: "forward", Status: 422, Detail: "1333 tokens; the model takes 1 to 1024"}, false},
-		{fmt.Errorf("forward: %w", &engine.StatusError{Status: 400}), false},
+		{&engine.StatusError{Path: "forward", Status: 422, Final: true}, false},
+		{fmt.Errorf("forward: %w", &engine.StatusError{Status: 400, Final: true}), false},
+		{fmt.Errorf("%w: %w", &engine.StatusError{Status: 400, Final: true}, engine.ErrLost), false},
+		{&engine.StatusError{Path: "retrieve_future", Status: 400}, true},
 		{&engine.StatusError{Status: 503}, true},
-		{&engine.StatusError{Status: 404}, true},
-		{fmt.Errorf("%w: %w", engine.ErrLost, &engine.StatusError{Status: 400}), true},
 		{io.ErrUnexpectedEOF, true},
 	} {
 		err := engineTrouble(c.err)

@@ -120,6 +120,8 @@ func TestTrouble(t *testing.T) {
 					return
 				}
 				require.ErrorContains(t, err, want)
+				said := (*StatusError)(nil)
+				assert.Equal(t, c.name == "step refused", errors.As(err, &said) && said.Final, "only what is wrong with a request is final")
 				if server == oldServer {
 					assert.Equal(t, c.lost, errors.Is(err, ErrLost), "%v", err)
 				}

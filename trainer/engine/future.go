@@ -14,6 +14,8 @@ import (
 // 5 minutes, proxies often for less.
 const hold = 75 * time.Second
 
+const futurePath = "retrieve_future"
+
 // queued is what every request that takes time is answered with at once.
 type queued struct {
 	ID    string `json:"request_id"`
@@ -42,7 +44,7 @@ var errPending = errors.New("no result yet")
 // result waits for what a queued request comes to, at most Options.Timeout. A
 // *StatusError of 400 is the server's refusal of the request itself.
 func (c *Client) result(ctx context.Context, path, id string, limit int64) (answer, error) {
-	request := jsonCall("retrieve_future", map[string]string{"request_id": id})
+	request := jsonCall(futurePath, map[string]string{"request_id": id})
 	request.again, request.held, request.within, request.limit = true, true, c.hold, limit
 	if c.Capabilities().Wire == Protobuf {
 		request.accept = protobuf + ", application/json"

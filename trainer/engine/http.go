@@ -24,6 +24,7 @@ type StatusError struct {
 	Path   string // under /api/v1/
 	Status int
 	Detail string // the server's words, shortened
+	Final  bool   // it found fault with the request itself, and would again
 
 	tries int // that it took to be refused
 }
@@ -214,11 +215,21 @@ func (c *Client) once(ctx context.Context, request call) (answer, error) {
 	case response.StatusCode < 300:
 		return answer{kind: response.Header.Get("Content-Type"), body: body}, nil
 	}
-	refused := StatusError{Path: request.path, Status: response.StatusCode, Detail: detail(body)}
+	refused := StatusError{Path: request.path, Status: response.StatusCode, Detail: detail(body), Final: c.final(request.path, response.StatusCode)}
 	if refused.Status == http.StatusTooManyRequests || refused.Status == http.StatusServiceUnavailable {
 		return answer{}, &busyError{&refused, retryAfter(response.Header.Get("Retry-After"))}
 	}
 	return answer{}, &refused
+}
+
+// final says whether a request would be refused again. Servers but our worker
+// answer 400 to whatever went wrong while they worked, out of memory included.
+func (c *Client) final(path string, status int) bool {
+	switch status {
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
+		return path != futurePath || c.Capabilities().Worker
+	}
+	return false
 }
 
 // retryAfter reads whole seconds, at most a minute.

@@ -135,11 +135,26 @@ def spoil_optimizer(folder):
     (folder / "state.json").unlink()
 
 
+def spoil_moments(folder):
+    from safetensors.torch import load_file, save_file
+
+    rest = load_file(folder / "optimizer.safetensors")
+    name = next(n for n in rest if n.startswith("exp_avg/"))
+    save_file({n: t[:-1].contiguous() if n == name else t for n, t in rest.items()}, folder / "optimizer.safetensors")
+
+
+def spoil_names(folder):
+    from safetensors.torch import load_file, save_file
+
+    save_file({f"{n}x": t for n, t in load_file(folder / "optimizer.safetensors").items()}, folder / "optimizer.safetensors")
+
+
 @pytest.mark.parametrize(
     ("spoil", "word"),
     [
         (spoil_nothing, None), (spoil_rank, "r is 4"), (spoil_base, "not the base model"), (spoil_tail, "safetensors"),
         (spoil_value, "not finite"), (spoil_optimizer, "optimizer"),
+        (spoil_moments, "optimizer"), (spoil_names, "optimizer"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_changes_nothing(live, model, checkpoints, spoil, word):

@@ -45,6 +45,7 @@ CASES = [
     ("no rows", [], {}, "data"),
     ("rows that are none", ["row"], {}, "row"),
     ("an unknown loss", GOOD, {"loss_fn": "dppo"}, "dppo"),
+    ("a loss that is no name", GOOD, {"loss_fn": ["ppo"]}, "ppo"),
     ("an unknown setting", GOOD, {"loss_fn_config": {"eps": 0.2}}, "eps"),
     ("a range upside down", GOOD, {"loss_fn_config": {"clip_low_threshold": 1.5, "clip_high_threshold": 1.0}}, "above"),
     ("a setting that is no number", GOOD, {"loss_fn_config": {"clip_low_threshold": NAN}}, "nan"),
@@ -83,6 +84,7 @@ def test_a_gradient_that_is_not_finite_is_not_added(live, model):
     [
         ({"base_model": "other"}, "tiny"),
         ({"lora_config": None}, "lora_config"),
+        ({"model_seq_id": [1]}, "model_seq_id"),
         ({"lora_config": {"rank": 0}}, "rank"),
         ({"lora_config": {"rank": 4, "alpha": NAN}}, "alpha"),
         ({"lora_config": {"rank": 4, "train_unembed": True}}, "train_unembed"),
@@ -108,6 +110,7 @@ def test_bodies(live):
         assert live.call("forward_backward", body)[0] == 422
     assert live.call("nothing", {})[0] == 404
     assert live.call("create_session", {}, token="wrong")[0] == 401
+    assert live.call("healthz", {}, token="wrong")[0] == 401  # whoever may not speak is not listened to
     assert live.call("healthz") == (200, {"status": "ok"})
     assert live.call("session_heartbeat", {"session_id": {"a": 1}})[0] == 404
     assert live.call("retrieve_future", {"request_id": ["x"]})[0] == 404
@@ -123,3 +126,15 @@ def test_once(live, model):
     session = live.call("create_session", {})[1]["session_id"]
     body = {"session_id": session, "base_model": "tiny", "lora_config": {"rank": 4}, "model_seq_id": 1}
     assert live.call("create_model", body) == live.call("create_model", body)
+
+
+def test_too_many_models(live):
+    """No request to come back later: nothing frees a model but the client itself."""
+    made, status = [], 200
+    session = live.call("create_session", {})[1]["session_id"]
+    while status == 200 and len(made) < 20:
+        status, answer = live.wait("create_model", {"session_id": session, "base_model": "tiny", "lora_config": {"rank": 1}})
+        made += [answer["model_id"]] if status == 200 else []
+    assert status == 400 and "8 models are open" in answer["detail"]
+    for model in made:
+        assert live.wait("unload_model", {"model_id": model})[0] == 200

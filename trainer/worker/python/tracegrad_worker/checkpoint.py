@@ -129,6 +129,8 @@ def load(policy: Policy, folder: Path, optimizer: bool) -> None:
     wanted = {n: tuple(p.shape) for n, p in policy.parameters.items() if n in weights or not n.startswith("value_head.")}
     if wanted != {n: tuple(t.shape) for n, t in weights.items()}:
         raise Refusal(400, f"load {folder.name}: its tensors are not those of this model")
+    if not all(_fits(policy, n, t) for n, t in moments.items()):
+        raise Refusal(400, f"load {folder.name}: its optimizer is not that of this model")
     if not all(bool(t.isfinite().all()) for t in (weights | moments).values()):
         raise Refusal(400, f"load {folder.name}: a value is not finite")
     with torch.no_grad():
@@ -143,6 +145,14 @@ def load(policy: Policy, folder: Path, optimizer: bool) -> None:
             parameter = policy.parameters[name]
             device = "cpu" if kind == "step" else parameter.device
             policy.optimizer.state[parameter][kind] = tensor.to(device)
+
+
+def _fits(policy: Policy, name: str, tensor: torch.Tensor) -> bool:
+    """Whether a part of an optimizer's state is that of a parameter."""
+    kind, _, parameter = name.partition("/")
+    if kind not in ("step", "exp_avg", "exp_avg_sq") or parameter not in policy.parameters:
+        return False
+    return tensor.shape == (torch.Size() if kind == "step" else policy.parameters[parameter].shape)
 
 
 def archive(folder: Path) -> bytes:

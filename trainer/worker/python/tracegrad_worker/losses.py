@@ -35,7 +35,7 @@ _SPAN = 20.0
 
 def check_config(loss: object, config: object) -> dict[str, float]:
     """loss_fn_config with its defaults filled in."""
-    if loss not in INPUTS:
+    if not isinstance(loss, str) or loss not in INPUTS:
         raise Refusal(422, f"loss_fn {loss!r} is not known; use one of {', '.join(INPUTS)}")
     out: dict[str, float] = {}
     if loss in _RANGES:

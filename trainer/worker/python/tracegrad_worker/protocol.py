@@ -68,19 +68,21 @@ class Protocol:
         session_id = self._session(body)
         if body.get("base_model") != self.base.name:
             raise Refusal(400, f"base_model {body.get('base_model')!r} is not served here; this worker has {self.base.name!r}")
-        lora = lora_of(body)
-        key = (session_id, body.get("model_seq_id"), _digest(body))
+        lora, number = lora_of(body), body.get("model_seq_id")
+        if number is not None and type(number) is not int:
+            raise Refusal(422, f"model_seq_id is {number!r}, not a number")
+        key = (session_id, number, _digest(body))
         with self._lock:
             if key in self._created:
                 return self._created[key]
             if len(self._models) >= self.max_models:
-                raise Refusal(429, f"{self.max_models} models are open: unload one first")
+                raise Refusal(400, f"{self.max_models} models are open: unload one first, or start the worker with more --models")
             model_id = f"model_{secrets.token_hex(4)}"
             request_id = self.futures.submit(lambda: self._make(model_id, lora))
             self._models[model_id] = lora
             described = {"model_id": model_id, "base_model": self.base.name, "lora_config": body.get("lora_config") or {}}
             answer = described | {"status": "created", "request_id": request_id}
-            if key[1] is not None:
+            if number is not None:
                 self._created[key] = answer
                 while len(self._created) > _SESSIONS:
                     self._created.popitem(last=False)

@@ -120,6 +120,7 @@ func (t *tinker) Open(ctx context.Context, state string) (Trainee, error) {
 	spec := engine.Spec{
 		Base: t.config.Adapter.BaseModel, Rank: l.Rank, Alpha: l.alpha(), Targets: l.Targets,
 		Seed: int64(t.config.Seed & math.MaxInt64), From: state, Critic: critic,
+		Temperature: t.config.Adapter.Temperature,
 	}
 	if l.Alpha == 0 && !t.client.Capabilities().Worker {
 		spec.Alpha = 0 // others cannot be asked for one

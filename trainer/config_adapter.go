@@ -76,7 +76,7 @@ type AdapterConfig struct {
 	StepRollouts  int        `yaml:"step_rollouts" json:"step_rollouts"`   // most rollouts per optimizer step
 	BatchTokens   int        `yaml:"batch_tokens" json:"batch_tokens"`     // most tokens that the engine is sent at a time
 	MaxLength     int        `yaml:"max_length" json:"max_length"`         // of a row, in tokens
-	Temperature   float64    `yaml:"temperature" json:"temperature"`       // that recorded log-probabilities must be of
+	Temperature   float64    `yaml:"temperature" json:"temperature"`       // of sampling: log-probabilities are computed at it, and recorded ones must be of it
 	Constrained   bool       `yaml:"constrained" json:"constrained"`       // train also on replies that a grammar bent
 	SaveEvery     int        `yaml:"save_every" json:"save_every"`         // optimizer steps between checkpoints
 	HoldoutTokens int        `yaml:"holdout_tokens" json:"holdout_tokens"` // of the holdout that are scored with the candidate; 0 = none

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,10 @@ type Spec struct {
 	Alpha   float64  // the adapter's scale times its rank; 0 = the server's, 32 wherever it was seen
 	Targets []string // parts of the model that are trained, of attn and mlp; nil = as the server does
 	Critic  bool     // a value head beside the policy, for ppo_critic; our worker only
+
+	// Temperature that log-probabilities are of; 0 = 1. Our worker is asked for
+	// it; others have one for all models, which only their operator knows.
+	Temperature float64
 }
 
 // Model is an adapter in training on a server. Its methods take turns. A model
@@ -92,6 +97,7 @@ func (c *Client) create(ctx context.Context, s Spec) (*Model, error) {
 			Rank  int     `json:"rank"`
 			Alpha float64 `json:"alpha"`
 		} `json:"lora_config"`
+		Temperature *float64 `json:"temperature"`
 	}
 	if err := decode("create_model", got, &said); err != nil {
 		return nil, err
@@ -106,6 +112,8 @@ func (c *Client) create(ctx context.Context, s Spec) (*Model, error) {
 		err = fmt.Errorf("create model: the server made an adapter of rank %d, not %d", said.Config.Rank, s.Rank)
 	case s.Alpha != 0 && said.Config.Alpha != s.Alpha:
 		err = fmt.Errorf("create model: the server made an adapter of alpha %v, not %v; leave alpha out to take the server's", said.Config.Alpha, s.Alpha)
+	case said.Temperature != nil && *said.Temperature != cmp.Or(s.Temperature, 1):
+		err = fmt.Errorf("create model: the server's log-probabilities are of temperature %v, not %v", *said.Temperature, cmp.Or(s.Temperature, 1))
 	default:
 		return m, nil
 	}
@@ -122,6 +130,9 @@ func (c *Client) createCall(s Spec) call {
 	in["model_seq_id"] = c.count()
 	if s.Critic {
 		in["value_head"] = true
+	}
+	if cmp.Or(s.Temperature, 1) != 1 {
+		in["temperature"] = s.Temperature
 	}
 	if s.Alpha != 0 {
 		lora["alpha"] = s.Alpha

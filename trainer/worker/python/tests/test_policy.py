@@ -209,3 +209,32 @@ def test_critic_gradient_is_that_of_plain_torch(policy, clip):
     wanted = torch.cat([(torch.zeros_like(p) if g is None else g).flatten() for p, g in zip(policy.parameters.values(), wanted, strict=True)])
     ours = gradient(policy, data, "ppo_critic", loss_fn_config={"value_clip": clip})
     assert (ours - wanted).norm() <= 1e-5 * wanted.norm()
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_temperature_divides_logits(base, plain):
+    """Values and gradients are those of log_softmax(logits / T), by the fast head and by the whole model."""
+    made = Policy(base, f"warm{next(IDS)}", Lora(4, 8.0, 3, True, True, value_head=False, temperature=0.7))
+    noise = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for name, p in made.parameters.items():
+            if "lora_B" in name:
+                p.normal_(0, 0.1, generator=noise)
+    base._plain_head, was = plain and base._plain_head, base._plain_head
+    try:
+        data = rows(3, logprobs=-6.0, advantages=0.7)
+        mine = gradient(made, data, loss="cross_entropy")
+        said = made.forward(batch(base, data, loss="cross_entropy", backward=False), 4096)["loss_fn_outputs"]
+        total = 0.0
+        for row, out in zip(batch(base, data, loss="cross_entropy").rows, said, strict=True):
+            logits = base.model(input_ids=row.tokens[None], use_cache=False).logits[0] / 0.7
+            want = logits.log_softmax(-1).gather(1, row.targets[:, None]).squeeze(1)
+            at = row.positions()
+            torch.testing.assert_close(torch.tensor(out["logprobs"]["data"])[at], want[at].detach(), rtol=1e-5, atol=1e-5)
+            total = total - (want[at] * row.weights[at]).sum()
+        theirs = torch.cat([g.flatten() for g in torch.autograd.grad(total, list(made.parameters.values()))])
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
+        assert made.describe()["temperature"] == 0.7
+    finally:
+        base._plain_head = was
+        made.unload()

@@ -11,24 +11,24 @@ _CHUNK = 1 << 25  # logits held at once
 
 
 class _Logprobs(torch.autograd.Function):
-    """log p(target | hidden) of a linear head that is not trained.
+    """log p(target | hidden) of a linear head that is not trained, its logits divided by the temperature.
 
-    Its derivative, head[target] - softmax @ head, is made beside the value: one vector per token is kept for the way
+    Its derivative, (head[target] - softmax @ head) / temperature, is made beside the value: one vector per token is kept for the way
     back in the place of one logit per token and word.
     """
 
     @staticmethod
-    def forward(ctx, hidden, weight, bias, targets):
+    def forward(ctx, hidden, weight, bias, targets, temperature):
         step = max(1, _CHUNK // weight.shape[0])
         logprobs, slopes = [], []
         for part, wanted in zip(hidden.split(step), targets.split(step), strict=True):
-            logits = nn.functional.linear(part, weight, bias).float()
+            logits = nn.functional.linear(part, weight, bias).float().div_(temperature)
             chosen = logits.gather(1, wanted[:, None]).squeeze(1)
             norm = logits.logsumexp(1)
             logprobs.append(chosen - norm)
             if ctx.needs_input_grad[0]:
                 shares = logits.sub_(norm[:, None]).exp_().to(weight.dtype)
-                slopes.append(weight[wanted] - shares @ weight)
+                slopes.append((weight[wanted] - shares @ weight) / temperature)
         if ctx.needs_input_grad[0]:
             ctx.save_for_backward(torch.cat(slopes))
         return torch.cat(logprobs)
@@ -36,7 +36,7 @@ class _Logprobs(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient):
         (slopes,) = ctx.saved_tensors
-        return (gradient[:, None] * slopes).to(slopes.dtype), None, None, None
+        return (gradient[:, None] * slopes).to(slopes.dtype), None, None, None, None
 
 
 class Base:
@@ -62,18 +62,20 @@ class Base:
         self._plain_head = True
         self._plain_head = self._probe()
 
-    def logprobs(self, ids: torch.Tensor, rows: torch.Tensor, positions: torch.Tensor, targets: torch.Tensor):
+    def logprobs(
+        self, ids: torch.Tensor, rows: torch.Tensor, positions: torch.Tensor, targets: torch.Tensor, temperature: float = 1.0
+    ):
         """Log-probabilities of targets at (rows, positions) of padded ids, float32, and the hidden states there.
 
-        Padding stands to the right: a causal model does not see it.
+        They are those of sampling at the temperature. Padding stands to the right: a causal model does not see it.
         """
         if not self._plain_head:
             out = self.model(input_ids=ids, use_cache=False, output_hidden_states=True)
-            logits = out.logits[rows, positions].float()
+            logits = out.logits[rows, positions].float() / temperature
             return logits.log_softmax(-1).gather(1, targets[:, None]).squeeze(1), out.hidden_states[-1][rows, positions]
         hidden = self.states(ids, rows, positions)
         head = self.model.get_output_embeddings()
-        return _Logprobs.apply(hidden, head.weight, getattr(head, "bias", None), targets), hidden
+        return _Logprobs.apply(hidden, head.weight, getattr(head, "bias", None), targets, temperature), hidden
 
     def states(self, ids: torch.Tensor, rows: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """The last hidden states at (rows, positions)."""

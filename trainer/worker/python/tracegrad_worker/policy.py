@@ -26,6 +26,7 @@ class Lora:
     train_attn: bool
     train_mlp: bool
     value_head: bool  # a critic: one number per position, beside the logits
+    temperature: float = 1.0  # that log-probabilities are of: logits are divided by it
 
 
 class Policy:
@@ -115,7 +116,7 @@ class Policy:
             hidden, logprobs = self.base.states(ids, where, positions), [None] * len(rows)
         else:
             targets = torch.cat([row.targets[p] for row, p in zip(rows, at, strict=True)]).to(device)
-            flat, hidden = self.base.logprobs(ids, where, positions, targets)
+            flat, hidden = self.base.logprobs(ids, where, positions, targets, self.lora.temperature)
             logprobs = flat.split(counts)
         values = self.head(hidden.float()).squeeze(-1).split(counts) if critic else [None] * len(rows)
         total = torch.zeros((), device=device)
@@ -154,8 +155,9 @@ class Policy:
 
     def describe(self) -> dict:
         """The answer of create_model."""
-        config = {k: v for k, v in asdict(self.lora).items() if k != "value_head"} | {"train_unembed": False}
-        return {"model_id": self.id, "base_model": self.base.name, "lora_config": config, "value_head": self.lora.value_head}
+        config = asdict(self.lora)
+        own = {name: config.pop(name) for name in ("value_head", "temperature")}
+        return {"model_id": self.id, "base_model": self.base.name, "lora_config": config | {"train_unembed": False}} | own
 
     def unload(self) -> None:
         """Takes the adapter off the base model."""

@@ -9,7 +9,7 @@ _ADAM = {"learning_rate": 1e-4, "beta1": 0.9, "beta2": 0.95, "eps": 1e-12, "weig
 
 
 def lora_of(body: dict) -> Lora:
-    """lora_config, with value_head beside it (an extension)."""
+    """lora_config, with value_head and temperature beside it (extensions)."""
     config = body.get("lora_config")
     if not isinstance(config, dict):
         raise Refusal(422, "lora_config is missing: this worker trains adapters only")
@@ -25,7 +25,10 @@ def lora_of(body: dict) -> Lora:
     attn, mlp = flag(config, "train_attn", True), flag(config, "train_mlp", True)
     if not attn and not mlp:
         raise Refusal(422, "lora_config: train_attn and train_mlp are both false: nothing would be trained")
-    return Lora(rank, float(alpha), seed or 0, attn, mlp, flag(body, "value_head", False))
+    temperature = body.get("temperature", 1.0)
+    if type(temperature) not in (int, float) or not 0.01 <= temperature <= 100:
+        raise Refusal(422, f"temperature is {temperature!r}; it must be a number of 0.01 to 100")
+    return Lora(rank, float(alpha), seed or 0, attn, mlp, flag(body, "value_head", False), float(temperature))
 
 
 def adam_params(given: object) -> dict:

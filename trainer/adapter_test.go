@@ -243,3 +243,12 @@ func TestRefusalIsNoPassingTrouble(t *testing.T) {
 		assert.ErrorIs(t, err, c.err)
 	}
 }
+
+func TestCurves(t *testing.T) {
+	for v, want := range map[float64]string{0: "0", 1.08e-5: "1.08e−5", -1.5e-12: "−1.5e−12", 0.25: "0.25", -2: "−2", 13809: "13809", 2.5e9: "2.5e9"} {
+		assert.Equal(t, want, number3(v))
+	}
+	flat := string(curve([]point{{1, 0, false}, {2, 0, false}}, 0, "clip fraction"))
+	assert.Contains(t, flat, ">0</text>")
+	assert.NotContains(t, flat, "−", "a share is never below 0")
+}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html/template"
 	"math"
+	"strconv"
 	"strings"
 )
 
@@ -32,9 +33,11 @@ func curve(points []point, limit float64, title string) template.HTML {
 	if low > 0 && low < high/2 {
 		low = 0
 	}
-	if high-low < 1e-12 {
-		pad := max(math.Abs(high)/10, 1e-6)
-		low, high = low-pad, high+pad
+	switch flat := high-low < 1e-12; {
+	case flat && high == 0:
+		high = 1
+	case flat:
+		low, high = low-math.Abs(low)/10, high+math.Abs(high)/10
 	}
 	x := func(v float64) float64 {
 		if last.x == first.x {
@@ -81,5 +84,9 @@ func number3(v float64) string {
 	case math.Abs(v) >= 1000 && math.Abs(v) < 1e7:
 		return strings.Replace(fmt.Sprintf("%.0f", v), "-", "−", 1)
 	}
-	return strings.Replace(fmt.Sprintf("%.3g", v), "-", "−", 1)
+	mantissa, exponent, small := strings.Cut(fmt.Sprintf("%.3g", v), "e")
+	if n, err := strconv.Atoi(exponent); small && err == nil {
+		mantissa += fmt.Sprintf("e%d", n)
+	}
+	return strings.ReplaceAll(mantissa, "-", "−")
 }

@@ -9,7 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"strings"
+	"regexp"
 
 	"github.com/tracegrad/tracegrad/trainer/engine"
 	"github.com/tracegrad/tracegrad/trainer/sequence"
@@ -83,20 +83,27 @@ func (t *tinker) About() About { return t.about }
 
 func (t *tinker) Tokenizer() sequence.Tokenizer { return t.tokenizer }
 
-// Tidy removes the checkpoints of a run but one. What other servers keep is
-// their matter.
-func (t *tinker) Tidy(run, keep string) error {
+// savedName is the name of what a run saved: the run, and what follows it. What
+// a worker that was killed did not finish has a name of its own.
+var savedName = regexp.MustCompile(`^(\.partial-)?(.+)-(?:\d{6}|adapter)-\d+$`)
+
+// Tidy removes folders of our worker. What other servers keep is their matter.
+func (t *tinker) Tidy(needed func(run, name string) bool) error {
 	if t.worker == nil {
 		return nil
 	}
-	found, err := filepath.Glob(filepath.Join(t.config.Runs, checkpointsDir, "*", "*", run+"-*"))
+	found, err := filepath.Glob(filepath.Join(t.config.Runs, checkpointsDir, "*", "*", "*"))
 	if err != nil {
-		return fmt.Errorf("remove checkpoints of run %s: %w", run, err)
+		return fmt.Errorf("remove checkpoints: %w", err)
 	}
 	for _, dir := range found {
-		if !strings.HasSuffix(keep, "/"+filepath.Base(dir)) {
-			err = errors.Join(err, os.RemoveAll(dir))
+		name := savedName.FindStringSubmatch(filepath.Base(dir))
+		if name == nil || (name[1] == "" && needed(name[2], name[0])) {
+			continue
 		}
+		err = errors.Join(err, os.RemoveAll(dir))
+		_ = os.Remove(filepath.Dir(dir)) // if it is empty now
+		_ = os.Remove(filepath.Dir(filepath.Dir(dir)))
 	}
 	return err
 }

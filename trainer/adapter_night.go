@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/tracegrad/tracegrad/internal/bundle"
@@ -15,6 +17,7 @@ import (
 	"github.com/tracegrad/tracegrad/trainer/engine"
 	"github.com/tracegrad/tracegrad/trainer/grpo"
 	"github.com/tracegrad/tracegrad/trainer/query"
+	"github.com/tracegrad/tracegrad/trainer/update"
 )
 
 // adapterNight is a night that trains an adapter.
@@ -105,11 +108,28 @@ func (n *adapterNight) ended(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return &interrupted{"the same command (run " + n.ID + ")", ctx.Err()}
 	case errors.As(err, &engineTrouble):
-		return fmt.Errorf("%w; the same command goes on with run %s", err, n.ID)
+		if n.stuck() < maxStuck {
+			return errors.Join(fmt.Errorf("%w; the same command goes on with run %s", err, n.ID), n.save())
+		}
+		n.Ended, err = "failed", fmt.Errorf("%w; run %s came no further in %d starts: the same command begins a new one", err, n.ID, maxStuck)
 	default:
 		n.Ended = "failed"
 	}
 	return errors.Join(err, n.save())
+}
+
+// maxStuck is how often trouble with an engine may end a run at the same place:
+// what it stumbles over there is in the run.
+const maxStuck = 5
+
+// stuck counts the starts since the run last came further.
+func (n *adapterNight) stuck() int {
+	steps, _ := update.ReadSteps(filepath.Join(n.dir, metricsFile)) // there are none yet
+	if at := fmt.Sprint(len(n.Stages), len(steps)); at != n.StuckAt {
+		n.StuckAt, n.Stuck = at, 0
+	}
+	n.Stuck++
+	return n.Stuck
 }
 
 // engineError is trouble with an engine: another try may do.
@@ -267,7 +287,7 @@ func (n *adapterNight) writeDown(s selected, g groups, m updated, p packed) erro
 			return fmt.Errorf("write %s: %w", trackerFile, err)
 		}
 	}
-	if err := n.server.Tidy(n.ID, m.Head.State); err != nil {
+	if err := n.tidy(m.Head.State); err != nil {
 		return err
 	}
 	until := n.Now
@@ -277,6 +297,23 @@ func (n *adapterNight) writeDown(s selected, g groups, m updated, p packed) erro
 	return n.ledger.record(n.Config.Runs, Night{
 		Run: n.ID, Name: n.Config.Name, BaseModel: n.Config.Adapter.BaseModel, Until: until, Bundle: p.Head.ID,
 		Engine: n.server.About().URL, State: m.Head.State, Moved: m.Head.Moved, PerSecond: m.Head.perSecond, Trajectories: m.Head.Trajectories,
+	})
+}
+
+// tidy removes what the engine saved for this run, but for a state, and for runs
+// that will not go on: they came to their end, or a later night of their name
+// did. Bundles hold what the next nights begin with.
+func (n *adapterNight) tidy(keep string) error {
+	return n.server.Tidy(func(run, name string) bool {
+		if run == n.ID {
+			return strings.HasSuffix(keep, "/"+name)
+		}
+		m, err := readManifest(filepath.Join(n.Config.Runs, run))
+		if err != nil {
+			return !errors.Is(err, os.ErrNotExist)
+		}
+		later := slices.ContainsFunc(n.ledger.nights, func(x Night) bool { return x.Name == m.Config.Name && x.Run > run })
+		return m.Ended == "" && !later
 	})
 }
 

@@ -3,6 +3,7 @@
 package trainer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ import (
 	"github.com/tracegrad/tracegrad/trainer/query"
 	"github.com/tracegrad/tracegrad/trainer/sequence"
 	"github.com/tracegrad/tracegrad/trainer/update"
+	"github.com/tracegrad/tracegrad/trainer/worker"
 )
 
 // noEngine fails a test that gets as far as an engine.
@@ -251,4 +253,74 @@ func TestCurves(t *testing.T) {
 	flat := string(curve([]point{{1, 0, false}, {2, 0, false}}, 0, "clip fraction"))
 	assert.Contains(t, flat, ">0</text>")
 	assert.NotContains(t, flat, "−", "a share is never below 0")
+}
+
+// TestTidy keeps what a run can still ask for.
+func TestTidy(t *testing.T) {
+	c := Config{Name: "nightly", Runs: t.TempDir()}
+	for run, m := range map[string]Manifest{
+		"20260101T000000Z":   {Ended: "done"},
+		"20260102T000000Z":   {Ended: "failed"},
+		"20260103T000000Z":   {},                               // interrupted, then given up: a later night ended
+		"20260105T000000Z":   {},                               // interrupted just now, by another command
+		"20260106T000000Z-2": {Config: Config{Name: "weekly"}}, // interrupted, of another name
+	} {
+		m.Version, m.ID, m.Config.Name = 1, run, cmp.Or(m.Config.Name, c.Name)
+		r := runAt(t, c, m)
+		require.NoError(t, r.save())
+	}
+	n := &adapterNight{night: &night{run: runAt(t, c, Manifest{Version: 1, ID: "20260107T000000Z", Config: c})}, ledger: &ledger{nights: []Night{{Run: "20260104T000000Z", Name: c.Name}}}}
+	n.server = &tinker{config: c, worker: &worker.Worker{}}
+	state := func(model, kind, name string) string { return filepath.Join(c.Runs, checkpointsDir, model, kind, name) }
+	gone := []string{
+		state("a", "weights", "20260101T000000Z-000006-1"), state("a", "sampler_weights", "20260101T000000Z-adapter-1"), state("b", "weights", "20260102T000000Z-000001-1"),
+		state("c", "weights", "20260103T000000Z-000001-3"), state("d", "weights", "20250101T000000Z-000001-3"), state("f", "weights", "20260107T000000Z-000001-1"),
+		state("f", "weights", ".partial-20260107T000000Z-000002-1"),
+	}
+	kept := []string{
+		state("e", "weights", "20260105T000000Z-000001-1"), state("e", "weights", "20260106T000000Z-2-000001-1"),
+		state("f", "weights", "20260107T000000Z-000002-1"), state("f", "weights", "somebody's"),
+	}
+	for _, dir := range append(gone, kept...) {
+		require.NoError(t, os.MkdirAll(dir, 0o750))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "state.json"), nil, 0o600))
+	}
+	require.NoError(t, n.tidy("tinker://f/weights/20260107T000000Z-000002-1"))
+	for _, dir := range gone {
+		assert.NoDirExists(t, dir)
+	}
+	for _, dir := range kept {
+		assert.FileExists(t, filepath.Join(dir, "state.json"))
+	}
+	models, err := os.ReadDir(filepath.Join(c.Runs, checkpointsDir))
+	require.NoError(t, err)
+	assert.Len(t, models, 2, "empty folders go, too")
+}
+
+// runAt is a run with a directory.
+func runAt(t *testing.T, c Config, m Manifest) *run {
+	t.Helper()
+	r := &run{Manifest: m, dir: filepath.Join(c.Runs, m.ID)}
+	require.NoError(t, os.MkdirAll(r.dir, 0o750))
+	return r
+}
+
+func TestStuckRunsEnd(t *testing.T) {
+	c := Config{Name: "nightly", Runs: t.TempDir()}
+	n := &adapterNight{night: &night{run: runAt(t, c, Manifest{Version: 1, ID: "20260107T000000Z", Config: c})}}
+	trouble := engineTrouble(io.ErrUnexpectedEOF)
+	for range maxStuck - 1 {
+		require.ErrorContains(t, n.ended(t.Context(), trouble), "goes on with run")
+	}
+	n.Stages = append(n.Stages, Stage{Name: "forward"})
+	for range maxStuck - 1 {
+		require.ErrorContains(t, n.ended(t.Context(), trouble), "goes on with run")
+	}
+	m, err := readManifest(n.dir)
+	require.NoError(t, err)
+	require.Empty(t, m.Ended)
+	require.ErrorContains(t, n.ended(t.Context(), trouble), "begins a new one")
+	m, err = readManifest(n.dir)
+	require.NoError(t, err)
+	assert.Equal(t, "failed", m.Ended)
 }

@@ -268,7 +268,7 @@ func (n *adapterNight) update(ctx context.Context, plan update.Plan, items []upd
 	eta := &eta{clock: n.clock, skip: len(journal.Steps)}
 	stop, err := update.Run(ctx, model, items, plan, update.Options{
 		Run: n.ID, Journal: journal, Now: n.clock,
-		Tidy: func(keep string) error { return n.server.Tidy(n.ID, keep) },
+		Tidy: n.tidy,
 		Report: func(s update.Step) {
 			n.progress(Event{Stage: "update", State: Working, Done: s.Step, Total: s.Of, Step: &s, Left: eta.left(s)})
 		},

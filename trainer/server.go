@@ -15,9 +15,9 @@ type Server interface {
 	// Open gives a model: fresh, which answers as the base model does until its
 	// first step, or as a saved state left it.
 	Open(ctx context.Context, state string) (Trainee, error)
-	// Tidy removes what was saved under names that begin with the run's id, but
-	// for one state: what a crash cannot ask for any more.
-	Tidy(run, keep string) error
+	// Tidy removes what was saved for runs, but for what is needed: states by the
+	// run that saved them and by their names.
+	Tidy(needed func(run, name string) bool) error
 	Close() error
 }
 

@@ -24,6 +24,9 @@ type Manifest struct {
 	Stages  []Stage   `json:"stages"`
 	Starts  int       `json:"starts,omitempty"` // of an adapter night: how often it was begun or gone on with
 	Ended   string    `json:"ended,omitempty"`  // of an adapter night: done, or failed; "" = it can go on
+
+	Stuck   int    `json:"stuck,omitempty"`    // of an adapter night: how often trouble with its engine ended it at one place
+	StuckAt string `json:"stuck_at,omitempty"` // the place: stages and steps that are done
 }
 
 // Stage is a finished stage.
@@ -84,15 +87,23 @@ func (r *run) resume(c Config, id string) error {
 		id = filepath.Base(filepath.Dir(found[len(found)-1]))
 	}
 	r.dir = filepath.Join(c.Runs, id)
-	text, err := os.ReadFile(filepath.Join(r.dir, manifestFile))
-	if err != nil {
+	var err error
+	if r.Manifest, err = readManifest(r.dir); err != nil {
 		return fmt.Errorf("resume run %s: %w", id, err)
-	}
-	if err := json.Unmarshal(text, &r.Manifest); err != nil || r.Version != 1 {
-		return fmt.Errorf("resume run %s: %s is broken: start a new run", id, manifestFile)
 	}
 	r.Config = c
 	return r.save()
+}
+
+func readManifest(dir string) (m Manifest, err error) {
+	text, err := os.ReadFile(filepath.Join(dir, manifestFile))
+	if err != nil {
+		return m, err
+	}
+	if json.Unmarshal(text, &m) != nil || m.Version != 1 {
+		return m, fmt.Errorf("%s is broken: start a new run", manifestFile)
+	}
+	return m, nil
 }
 
 func (r *run) save() error {

@@ -22,9 +22,8 @@ func unfinished(c Config) string {
 	}
 	slices.Sort(found)
 	for _, path := range slices.Backward(found) {
-		text, err := os.ReadFile(path)
-		var m Manifest
-		if err != nil || json.Unmarshal(text, &m) != nil || m.Version != 1 || m.Config.Name != c.Name || m.Config.Policy.Kind != c.Policy.Kind {
+		m, err := readManifest(filepath.Dir(path))
+		if err != nil || m.Config.Name != c.Name || m.Config.Policy.Kind != c.Policy.Kind {
 			continue
 		}
 		if m.Ended == "" && m.Starts < maxStarts && sameConfig(m.Config, c) {

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"regexp"
 	"slices"
+	"strings"
 )
 
 // KindAdapter is a LoRA adapter of BaseModel, in the layout that PEFT and vLLM
@@ -19,6 +21,23 @@ const (
 	AdapterConfigFile  = AdapterDir + "/adapter_config.json"
 	AdapterWeightsFile = AdapterDir + "/adapter_model.safetensors"
 )
+
+// maxBaseName bounds the part of an adapter's name that is for people.
+const maxBaseName = 48
+
+var notInName = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
+
+// AdapterName is the name under which a server has the adapter: the last part
+// of the base model's name and the first 12 digits of the ID. Since the ID is a
+// digest, a name never comes to mean another adapter.
+func (b *Bundle) AdapterName() string {
+	base := strings.Trim(notInName.ReplaceAllString(path.Base(b.Manifest.BaseModel), "-"), "-.")
+	base = base[:min(len(base), maxBaseName)]
+	if base == "" {
+		base = "adapter"
+	}
+	return base + "-" + ShortID(b.ID())
+}
 
 // AdapterFiles makes the files of an adapter bundle: the model card (from m) and
 // the adapter's own files, by their names.

@@ -3,6 +3,7 @@ package bundle
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -26,7 +27,7 @@ var labelName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
 func Resolve(root, ref string) (dir string, err error) {
 	id := ref
 	if !hexDigest.MatchString(ref) {
-		if id, err = readLabel(root, ref); err != nil {
+		if id, err = LabelID(root, ref); err != nil {
 			return "", err
 		}
 	}
@@ -37,28 +38,88 @@ func Resolve(root, ref string) (dir string, err error) {
 	return dir, nil
 }
 
-func readLabel(root, label string) (string, error) {
+// LabelID is the bundle ID that a label holds, whether or not that bundle is
+// there. An unset label is [fs.ErrNotExist].
+func LabelID(root, label string) (id string, err error) {
 	if err := checkLabel(label); err != nil {
 		return "", err
 	}
 	name := filepath.Join(root, labelsDir, label)
-	raw, err := os.ReadFile(name)
+	raw, err := readStart(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("resolve label %q: %w: set it first with tracegrad bundle label", label, err)
 	}
 	if err != nil {
 		return "", fmt.Errorf("resolve label %q: %w", label, err)
 	}
-	id := strings.TrimSpace(string(raw))
-	if !hexDigest.MatchString(id) {
+	if id = strings.TrimSpace(string(raw)); !hexDigest.MatchString(id) {
 		return "", fmt.Errorf("resolve label %q: %s: must hold one bundle id of 64 hex digits: set the label again", label, name)
 	}
 	return id, nil
 }
 
+// readStart reads as much of a file as a label can have, and a little more.
+func readStart(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	return io.ReadAll(io.LimitReader(f, 256))
+}
+
+// Labels are the labels that are set in root, with their IDs, and those whose
+// file holds no ID with "".
+func Labels(root string) (map[string]string, error) {
+	entries, err := os.ReadDir(filepath.Join(root, labelsDir))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("list labels: %w", err)
+	}
+	out := map[string]string{}
+	for _, e := range entries {
+		if labelName.MatchString(e.Name()) && !e.IsDir() {
+			out[e.Name()], _ = LabelID(root, e.Name())
+		}
+	}
+	return out, nil
+}
+
+// UnsetLabel removes a label: whoever follows it has no bundle then. It is done
+// if there is none.
+func UnsetLabel(root, label string) error {
+	if err := checkLabel(label); err != nil {
+		return err
+	}
+	dir := filepath.Join(root, labelsDir)
+	err := os.Remove(filepath.Join(dir, label))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = syncDir(dir)
+	}
+	if err != nil {
+		return fmt.Errorf("unset label %q: %w", label, err)
+	}
+	return nil
+}
+
 // SetLabel points a label at a bundle that is in root. Readers see the old or
 // the new ID, never less; when SetLabel returns nil the change is durable.
+// [MoveLabel] records it as well.
 func SetLabel(root, label, id string) (err error) {
+	if err := checkTarget(root, label, id); err != nil {
+		return err
+	}
+	dir := filepath.Join(root, labelsDir)
+	if err := replaceFile(dir, label, id+"\n"); err != nil {
+		return fmt.Errorf("set label %q: %w", label, err)
+	}
+	return nil
+}
+
+// checkTarget says why a label cannot be pointed at a bundle.
+func checkTarget(root, label, id string) error {
 	if err := checkLabel(label); err != nil {
 		return err
 	}
@@ -71,10 +132,6 @@ func SetLabel(root, label, id string) (err error) {
 	}
 	if b.ID() != id {
 		return fmt.Errorf("set label %q: %s holds bundle %s: a bundle's directory is named by its id", label, b.Dir, b.ID())
-	}
-	dir := filepath.Join(root, labelsDir)
-	if err := replaceFile(dir, label, id+"\n"); err != nil {
-		return fmt.Errorf("set label %q: %w", label, err)
 	}
 	return nil
 }

@@ -17,9 +17,14 @@ const (
 	AttrRewardPrefix = "tracegrad.reward." // + rule name: double
 	AttrRolloutID    = "tracegrad.rollout.id"
 
-	AttrSource   = "tracegrad.source"   // "gateway" on the gateway's spans
-	AttrBundle   = "tracegrad.bundle"   // bundle id that was applied to a model call
-	AttrAdapter  = "tracegrad.adapter"  // adapter that served it
+	AttrSource  = "tracegrad.source"  // "gateway" on the gateway's spans
+	AttrBundle  = "tracegrad.bundle"  // bundle id that was applied to a model call
+	AttrAdapter = "tracegrad.adapter" // adapter that served it
+	// AttrBundleLabel is the label that named the bundle, AttrAdapterMissing an
+	// adapter that the server did not have, so that the base model answered.
+	AttrBundleLabel    = "tracegrad.bundle.label"
+	AttrAdapterMissing = "tracegrad.adapter.missing"
+
 	AttrInjected = "tracegrad.injected" // JSON array of injected items: what the model saw beyond the agent's messages
 
 	AttrFactID       = "tracegrad.fact.id"

@@ -35,8 +35,10 @@ type call struct {
 	conversation string
 
 	request  []byte // as the agent sent it
-	bundle   string // id; empty = none was applied
+	guidance served // the bundle whose text the request has; none = nil
 	injected []bundle.Injection
+	routing  *routing      // to an adapter; nil = to the model that was asked for
+	edits    []openai.Edit // of the answer, on its way to the agent
 
 	status     int // of the upstream; 0 = it did not answer
 	firstByte  time.Time
@@ -52,6 +54,26 @@ type call struct {
 	answer  *openai.Answer // set by settle or read
 	outcome outcome
 	held    int64 // bytes counted while it is queued
+}
+
+// bundle is what served the call, for its span: the guidance that was added, else
+// the adapter that answered. The nil bundle = neither.
+func (c *call) bundle() served {
+	switch {
+	case c.guidance.bundle != nil:
+		return c.guidance
+	case c.adapter() != "":
+		return c.routing.served
+	}
+	return served{}
+}
+
+// adapter is the name of the adapter that answered; "" = none.
+func (c *call) adapter() string {
+	if c.routing == nil || c.routing.unknown {
+		return ""
+	}
+	return c.routing.adapter
 }
 
 // watch lets the answer's bytes go by. limit is for content; 0 = none is kept.

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/confighttp"
@@ -32,8 +33,13 @@ type Config struct {
 	// authorization.
 	Upstream confighttp.ClientConfig `mapstructure:"upstream"`
 
-	// Bundle is what is added to requests. Without it, they pass unchanged.
+	// Bundle is what calls are served: guidance that is added to them, or an
+	// adapter that they are routed to. Without it, they pass unchanged.
 	Bundle configoptional.Optional[BundleConfig] `mapstructure:"bundle"`
+
+	// Adapter is an adapter's bundle beside Bundle, which is guidance then. Its
+	// demonstrations have no meaning.
+	Adapter configoptional.Optional[BundleConfig] `mapstructure:"adapter"`
 
 	// Provider is the gen_ai.provider.name of the spans. Default: openai.
 	Provider string `mapstructure:"provider"`
@@ -71,9 +77,22 @@ type BundleConfig struct {
 	// Directory is a bundle, or with Label the directory that holds bundles.
 	Directory string `mapstructure:"directory"`
 
-	// Label, such as production, names the bundle in Directory. It is read at
-	// start. Empty: Directory is the bundle itself.
+	// Label, such as production, names the bundle in Directory, at any time: it is
+	// followed while the gateway runs. While it is not set, there is no bundle.
+	// Empty: Directory is the bundle itself.
 	Label string `mapstructure:"label"`
+
+	// RefreshInterval is how often the labels are looked at. Default: 1s. 0: at
+	// start only.
+	RefreshInterval time.Duration `mapstructure:"refresh_interval"`
+
+	// CanaryPercent is the share of conversations that the label canary serves,
+	// while it is set. Default: 0.
+	CanaryPercent float64 `mapstructure:"canary_percent"`
+
+	// Models are the names, as agents ask for them, of the model that an adapter
+	// is for. Default: the bundle's base model.
+	Models []string `mapstructure:"models"`
 
 	// AllowCandidate allows a bundle whose gate did not pass. Default: false.
 	AllowCandidate bool `mapstructure:"allow_candidate"`
@@ -104,8 +123,45 @@ func (c *Config) Validate() error {
 	if c.Provider == "" {
 		errs = append(errs, errors.New("provider: is empty: name the provider, such as openai"))
 	}
-	_, bundleErr := c.openBundle()
-	return errors.Join(append(errs, bundleErr)...)
+	for _, f := range c.followers() {
+		errs = append(errs, f.validate(), f.start())
+	}
+	return errors.Join(errs...)
+}
+
+// followers are the sections that name bundles. Two of one kind would undo each
+// other.
+func (c *Config) followers() []*follower {
+	var out []*follower
+	if c.Bundle.HasValue() {
+		kinds := []bundle.Kind{bundle.KindPrompt, bundle.KindAdapter}
+		if c.Adapter.HasValue() {
+			kinds = kinds[:1]
+		}
+		out = append(out, newFollower("bundle", *c.Bundle.Get(), kinds...))
+	}
+	if c.Adapter.HasValue() {
+		out = append(out, newFollower("adapter", *c.Adapter.Get(), bundle.KindAdapter))
+	}
+	return out
+}
+
+// validate checks a section's own values.
+func (f *follower) validate() error {
+	var errs []error
+	if !percentage(f.cfg.CanaryPercent) {
+		errs = append(errs, fmt.Errorf("%s::canary_percent: is %g: use 0 to 100", f.section, f.cfg.CanaryPercent))
+	}
+	if f.cfg.CanaryPercent > 0 && f.cfg.Label == "" {
+		errs = append(errs, fmt.Errorf("%s::canary_percent: needs label: production is what the other calls are served", f.section))
+	}
+	if f.cfg.Label == bundle.LabelCanary && f.cfg.CanaryPercent > 0 {
+		errs = append(errs, fmt.Errorf("%s::label: is canary, which canary_percent serves: name production, or remove canary_percent", f.section))
+	}
+	if f.cfg.RefreshInterval < 0 {
+		errs = append(errs, fmt.Errorf("%s::refresh_interval: is %s: use 0 to read the labels at start only", f.section, f.cfg.RefreshInterval))
+	}
+	return errors.Join(errs...)
 }
 
 // validateExposure refuses an open door: off loopback, callers must be known.
@@ -151,34 +207,4 @@ func (c *Config) upstreamURL() (*url.URL, error) {
 	u.Path = strings.TrimSuffix(strings.TrimRight(u.Path, "/"), "/v1")
 	u.RawPath = ""
 	return u, nil
-}
-
-// openBundle opens and verifies the configured bundle; nil if there is none.
-func (c *Config) openBundle() (*bundle.Bundle, error) {
-	if !c.Bundle.HasValue() {
-		return nil, nil
-	}
-	cfg := c.Bundle.Get()
-	if cfg.Directory == "" {
-		return nil, errors.New("bundle::directory: is empty: name a bundle, or remove bundle")
-	}
-	dir := cfg.Directory
-	if cfg.Label != "" {
-		var err error
-		if dir, err = bundle.Resolve(cfg.Directory, cfg.Label); err != nil {
-			return nil, fmt.Errorf("bundle::label: %w", err)
-		}
-	}
-	b, err := bundle.Open(dir)
-	if err != nil {
-		return nil, fmt.Errorf("bundle::directory: %w", err)
-	}
-	if err := bundle.Verify(b); err != nil {
-		return nil, fmt.Errorf("bundle::directory: %w", err)
-	}
-	if m := b.Manifest; m.Status != bundle.StatusReleased && !cfg.AllowCandidate {
-		return nil, fmt.Errorf("bundle::directory: %s is a %s: its gate has not passed (%s): set bundle::allow_candidate: true to apply it all the same",
-			dir, m.Status, m.Gate.Reason)
-	}
-	return b, nil
 }

@@ -1,6 +1,7 @@
 package gatewayreceiver
 
 import (
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
@@ -45,7 +46,7 @@ func TestConfig(t *testing.T) {
 	assert.Equal(t, "production", cfg.Bundle.Get().Label)
 	assert.True(t, cfg.Bundle.Get().Demonstrations)
 	assert.Equal(t, 10*time.Minute, cfg.Upstream.Timeout)
-	require.ErrorContains(t, confmap.Validate(cfg), `bundle::label: resolve label "production"`)
+	require.ErrorContains(t, confmap.Validate(cfg), "bundle::directory: stat testdata/bundles: no such file or directory: make the folder")
 	cfg.Bundle = configoptional.None[BundleConfig]()
 	require.NoError(t, confmap.Validate(cfg))
 	u, err := cfg.upstreamURL()
@@ -79,15 +80,27 @@ func TestConfigErrors(t *testing.T) {
 			c.ServerConfig.NetAddr.Endpoint = "0.0.0.0:1"
 			c.ServerConfig.Auth = configoptional.Some(confighttp.AuthConfig{Config: configauth.Config{AuthenticatorID: component.MustNewID("bearertokenauth")}})
 		}, ""},
-		"capture":   {func(c *Config) { c.MaxCaptureBytes = 0 }, "max_capture_bytes: is 0"},
-		"queue":     {func(c *Config) { c.MaxQueueBytes = -1 }, "max_queue_bytes: is -1"},
-		"provider":  {func(c *Config) { c.Provider = "" }, "provider: is empty"},
-		"no bundle": {withBundle(""), "bundle::directory: is empty"},
-		"not there": {withBundle("testdata/none"), "bundle::directory: open bundle: open testdata/none"},
-		"not one":   {withBundle("testdata"), "name a directory that holds bundle.json"},
-		"candidate": {withBundle(writeBundle(t, bundle.StatusCandidate).Dir), "is a candidate: its gate has not passed (too few): set bundle::allow_candidate: true"},
-		"tampered":  {withBundle(tampered(t)), "README.md: its SHA-256 is"},
-		"good":      {withBundle(writeBundle(t, bundle.StatusReleased).Dir), ""},
+		"capture":      {func(c *Config) { c.MaxCaptureBytes = 0 }, "max_capture_bytes: is 0"},
+		"queue":        {func(c *Config) { c.MaxQueueBytes = -1 }, "max_queue_bytes: is -1"},
+		"provider":     {func(c *Config) { c.Provider = "" }, "provider: is empty"},
+		"no bundle":    {withBundle(""), "bundle::directory: is empty"},
+		"not there":    {withBundle("testdata/none"), "bundle::directory: open bundle: open testdata/none"},
+		"not one":      {withBundle("testdata"), "name a directory that holds bundle.json"},
+		"candidate":    {withBundle(writeBundle(t, bundle.StatusCandidate).Dir), "is a candidate: its gate has not passed (too few): set bundle::allow_candidate: true"},
+		"tampered":     {withBundle(tampered(t)), "README.md: its SHA-256 is"},
+		"canary":       {withCanary("", 5), "bundle::canary_percent: needs label"},
+		"percent":      {withCanary("production", 101), "bundle::canary_percent: is 101: use 0 to 100"},
+		"no percent":   {withCanary("production", math.NaN()), "bundle::canary_percent: is NaN"},
+		"two canaries": {withCanary("canary", 5), "bundle::label: is canary, which canary_percent serves"},
+		"refresh": {func(c *Config) {
+			c.Bundle = configoptional.Some(BundleConfig{Directory: t.TempDir(), Label: "production", RefreshInterval: -1})
+		}, "bundle::refresh_interval: is -1ns"},
+		"unset":     {withCanary("production", 5), ""},
+		"bad label": {withCanary("Production", 5), "bundle::label: label \"Production\": must be"},
+		"not an adapter": {func(c *Config) {
+			c.Adapter = configoptional.Some(BundleConfig{Directory: writeBundle(t, bundle.StatusReleased).Dir})
+		}, `is a bundle of kind "prompt", and adapter serves ["adapter"]: label another`},
+		"good": {withBundle(writeBundle(t, bundle.StatusReleased).Dir), ""},
 		"candidate!": {func(c *Config) {
 			withBundle(writeBundle(t, bundle.StatusCandidate).Dir)(c)
 			c.Bundle.Get().AllowCandidate = true
@@ -110,6 +123,12 @@ func TestConfigErrors(t *testing.T) {
 
 func withBundle(dir string) func(*Config) {
 	return func(c *Config) { c.Bundle = configoptional.Some(BundleConfig{Directory: dir}) }
+}
+
+func withCanary(label string, percent float64) func(*Config) {
+	return func(c *Config) {
+		c.Bundle = configoptional.Some(BundleConfig{Directory: os.TempDir(), Label: label, CanaryPercent: percent})
+	}
 }
 
 // writeBundle writes a bundle with two items, one of them for one agent only.

@@ -2,9 +2,11 @@ package gatewayreceiver
 
 import (
 	"context"
+	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/confighttp"
+	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/receiver"
 
@@ -16,6 +18,7 @@ const (
 	defaultMaxRequestBodySize = 32 << 20
 	defaultMaxCaptureBytes    = 8 << 20
 	defaultMaxQueueBytes      = 128 << 20
+	defaultRefreshInterval    = time.Second
 	// One model server is one host: net/http's default of 2 idle connections
 	// would open a new one for nearly every concurrent call.
 	defaultMaxIdleConns = 512
@@ -41,6 +44,8 @@ func createDefaultConfig() component.Config {
 	return &Config{
 		ServerConfig:       server,
 		Upstream:           upstream,
+		Bundle:             configoptional.Default(BundleConfig{RefreshInterval: defaultRefreshInterval}),
+		Adapter:            configoptional.Default(BundleConfig{RefreshInterval: defaultRefreshInterval}),
 		Provider:           "openai",
 		AgentHeader:        "x-agent-name",
 		ConversationHeader: "x-conversation-id",

@@ -19,7 +19,6 @@ import (
 	"go.opentelemetry.io/collector/receiver"
 	"go.uber.org/zap"
 
-	"github.com/tracegrad/tracegrad/internal/bundle"
 	"github.com/tracegrad/tracegrad/receiver/gatewayreceiver/internal/metadata"
 )
 
@@ -32,15 +31,17 @@ type gateway struct {
 	now       func() time.Time
 	random    func([]byte)
 
-	upstream *url.URL
-	bundle   *bundle.Bundle // nil = none
-	client   *http.Client
-	proxy    *httputil.ReverseProxy
-	server   *http.Server
-	listener net.Listener
+	upstream  *url.URL
+	followers []*follower // of bundles, in the order in which they are applied
+	client    *http.Client
+	proxy     *httputil.ReverseProxy
+	server    *http.Server
+	listener  net.Listener
 
-	serving sync.WaitGroup // the server's goroutine
-	calls   door
+	serving   sync.WaitGroup     // the server's goroutine
+	watching  sync.WaitGroup     // those that follow labels
+	stopWatch context.CancelFunc // ends them
+	calls     door
 }
 
 var _ receiver.Traces = (*gateway)(nil)
@@ -64,14 +65,15 @@ func newGateway(cfg *Config, set receiver.Settings, next consumer.Traces) (*gate
 	}, nil
 }
 
-// Start opens the endpoint. The bundle is verified again: it is read now.
+// Start opens the endpoint. Bundles are verified again: they are read now.
 func (g *gateway) Start(ctx context.Context, host component.Host) (err error) {
-	if g.bundle, err = g.cfg.openBundle(); err != nil {
-		return err
-	}
-	if g.bundle != nil {
-		m := g.bundle.Manifest
-		g.set.Logger.Info("Applying a bundle", zap.String("id", m.ID), zap.String("name", m.Name), zap.String("status", string(m.Status)))
+	g.followers = g.cfg.followers()
+	for _, f := range g.followers {
+		f.telemetry, f.log = g.telemetry, g.set.Logger
+		if err := f.start(); err != nil {
+			return err
+		}
+		f.look(&f.canary, g.now()) // if it cannot be served, production is
 	}
 	g.warnAboutCredentials()
 
@@ -82,7 +84,7 @@ func (g *gateway) Start(ctx context.Context, host component.Host) (err error) {
 	if g.client, err = g.cfg.Upstream.ToClient(ctx, host.GetExtensions(), plain); err != nil {
 		return fmt.Errorf("upstream: %w", err)
 	}
-	g.proxy = g.newProxy(g.client.Transport)
+	g.proxy = g.newProxy(&fallback{next: g.client.Transport, gone: g.unknownAdapter})
 	g.server, err = g.cfg.ServerConfig.ToServer(ctx, host.GetExtensions(), g.set.TelemetrySettings, g.handler(), confighttp.WithErrorHandler(rejectBody))
 	if err != nil {
 		return err
@@ -91,6 +93,7 @@ func (g *gateway) Start(ctx context.Context, host component.Host) (err error) {
 		return fmt.Errorf("endpoint: listen on %s: %w", g.cfg.ServerConfig.NetAddr.Endpoint, err)
 	}
 	g.recorder.start()
+	g.follow()
 	g.set.Logger.Info("Serving the gateway", zap.Stringer("endpoint", g.listener.Addr()), zap.String("upstream", g.upstream.Redacted()))
 	g.serving.Go(func() {
 		if err := g.server.Serve(g.listener); !errors.Is(err, http.ErrServerClosed) {
@@ -98,6 +101,22 @@ func (g *gateway) Start(ctx context.Context, host component.Host) (err error) {
 		}
 	})
 	return nil
+}
+
+// follow follows the labels until Shutdown.
+func (g *gateway) follow() {
+	ctx, cancel := context.WithCancel(context.Background())
+	g.stopWatch = cancel
+	for _, f := range g.followers {
+		g.watching.Go(func() { f.watch(ctx) })
+	}
+}
+
+// unknownAdapter says that a server does not have an adapter that a label names.
+func (g *gateway) unknownAdapter(r *routing) {
+	g.notRouted(notRoutedUnknown)
+	g.set.Logger.Warn("The model server does not have the adapter: the base model answers. Load it with tracegrad bundle deploy",
+		zap.String("adapter", r.adapter), zap.String("label", r.label), zap.String("bundle", r.bundle.ID()))
 }
 
 // warnAboutCredentials says when the gateway's own credential would go upstream.
@@ -120,6 +139,8 @@ func (g *gateway) Shutdown(ctx context.Context) error {
 		err = errors.Join(fmt.Errorf("wait for calls: %w: they were cut", err), g.server.Close())
 	}
 	g.serving.Wait()
+	g.stopWatch()
+	g.watching.Wait()
 	g.calls.close()
 	g.client.CloseIdleConnections()
 	err = errors.Join(err, g.recorder.stop(ctx))

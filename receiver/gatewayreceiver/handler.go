@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -62,7 +63,7 @@ func (g *gateway) chat(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.request = body
-	body = g.inject(c, body)
+	body = g.serve(c, body)
 
 	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 	r.Body, _ = r.GetBody()
@@ -122,26 +123,39 @@ func header(r *http.Request, name string) string {
 	return ""
 }
 
-// inject applies the bundle, if there is one and it is for this call.
-func (g *gateway) inject(c *call, body []byte) []byte {
-	if g.bundle == nil {
-		return body
+// serve applies the bundles that serve a call: guidance first, which may be for
+// the model that the agent asks for, then the way to an adapter.
+func (g *gateway) serve(c *call, body []byte) []byte {
+	key := sync.OnceValue(func() string { return stickyKey(c, c.request) })
+	for _, f := range g.followers {
+		switch s := f.choose(key); {
+		case s.bundle == nil: // the label is not set
+		case s.bundle.Manifest.Kind == bundle.KindAdapter:
+			body = g.route(c, s, f.cfg.Models, body)
+		default:
+			body = g.inject(c, s, f.cfg.Demonstrations, body)
+		}
 	}
-	target := bundle.Target{Demonstrations: g.cfg.Bundle.Get().Demonstrations}
+	return body
+}
+
+// inject adds a bundle's text, if it is for this call.
+func (g *gateway) inject(c *call, s served, demonstrations bool, body []byte) []byte {
+	target := bundle.Target{Demonstrations: demonstrations}
 	if c.agent != "" {
 		target.Agents = []string{c.agent}
 	}
-	a, err := g.bundle.Apply(body, target)
+	a, err := s.bundle.Apply(body, target)
 	switch {
 	case err != nil: // the upstream says what is wrong with it
 		g.notInjected("not_json")
 	case a.Skip == bundle.SkipPresent: // a gateway before this one applied it
-		c.bundle = g.bundle.ID()
+		c.guidance = s
 		g.notInjected(string(a.Skip))
 	case a.Skip != bundle.SkipNone:
 		g.notInjected(string(a.Skip))
 	default:
-		c.bundle, c.injected = g.bundle.ID(), a.Injected
+		c.guidance, c.injected = s, a.Injected
 		g.telemetry.ReceiverLlmGatewayInjected.Add(context.Background(), 1)
 	}
 	return a.Body

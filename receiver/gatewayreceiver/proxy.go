@@ -61,8 +61,8 @@ func (g *gateway) answered(res *http.Response) error {
 	if c == nil {
 		return nil
 	}
-	if c.bundle != "" {
-		res.Header.Set(headerBundle, c.bundle)
+	if b := c.bundle().bundle; b != nil {
+		res.Header.Set(headerBundle, b.ID())
 	}
 	limit := 0
 	if g.cfg.CaptureContent {
@@ -71,6 +71,7 @@ func (g *gateway) answered(res *http.Response) error {
 	c.watch(res, limit, g.now, func() {
 		g.telemetry.ReceiverLlmGatewayActiveStreams.Add(context.Background(), 1)
 	})
+	c.edit(res)
 	return nil
 }
 

@@ -140,7 +140,7 @@ func (w spanWriter) answer(s ptrace.Span, c *call) {
 
 func (w spanWriter) tracegrad(a pcommon.Map, c *call) {
 	a.PutStr(trajectory.AttrSource, string(trajectory.SourceGateway))
-	putText(a, trajectory.AttrBundle, c.bundle)
+	w.served(a, c)
 	if len(c.injected) == 0 {
 		return
 	}
@@ -149,6 +149,18 @@ func (w spanWriter) tracegrad(a pcommon.Map, c *call) {
 		panic("internal error: " + err.Error())
 	}
 	a.PutStr(trajectory.AttrInjected, string(raw))
+}
+
+// served says which policy answered.
+func (w spanWriter) served(a pcommon.Map, c *call) {
+	if s := c.bundle(); s.bundle != nil {
+		a.PutStr(trajectory.AttrBundle, s.bundle.ID())
+		putText(a, trajectory.AttrBundleLabel, s.label)
+	}
+	putText(a, trajectory.AttrAdapter, c.adapter())
+	if c.routing != nil && c.routing.unknown {
+		a.PutStr(trajectory.AttrAdapterMissing, c.routing.adapter)
+	}
 }
 
 // status says how the call ended. The upstream's own words are content.

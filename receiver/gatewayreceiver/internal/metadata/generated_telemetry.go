@@ -28,8 +28,11 @@ type TelemetryBuilder struct {
 	registrations                   []metric.Registration
 	ReceiverLlmGatewayActiveStreams metric.Int64UpDownCounter
 	ReceiverLlmGatewayInjected      metric.Int64Counter
+	ReceiverLlmGatewayLabelErrors   metric.Int64Counter
 	ReceiverLlmGatewayNotInjected   metric.Int64Counter
+	ReceiverLlmGatewayNotRouted     metric.Int64Counter
 	ReceiverLlmGatewayRequests      metric.Int64Counter
+	ReceiverLlmGatewayRouted        metric.Int64Counter
 	ReceiverLlmGatewaySpansDropped  metric.Int64Counter
 }
 
@@ -74,15 +77,33 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{requests}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ReceiverLlmGatewayLabelErrors, err = builder.meter.Int64Counter(
+		"otelcol_receiver_llm_gateway_label_errors",
+		metric.WithDescription("Changes of a label to a bundle that could not be served. The last one stays. [Development]"),
+		metric.WithUnit("{errors}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ReceiverLlmGatewayNotInjected, err = builder.meter.Int64Counter(
 		"otelcol_receiver_llm_gateway_not_injected",
 		metric.WithDescription("Chat completions that a configured bundle was not applied to, by reason (docs/bundle.md has them). [Development]"),
 		metric.WithUnit("{requests}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ReceiverLlmGatewayNotRouted, err = builder.meter.Int64Counter(
+		"otelcol_receiver_llm_gateway_not_routed",
+		metric.WithDescription("Chat completions that did not go to a configured adapter, by reason (the README has them). [Development]"),
+		metric.WithUnit("{requests}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ReceiverLlmGatewayRequests, err = builder.meter.Int64Counter(
 		"otelcol_receiver_llm_gateway_requests",
 		metric.WithDescription("Chat completions that were asked for. [Development]"),
+		metric.WithUnit("{requests}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverLlmGatewayRouted, err = builder.meter.Int64Counter(
+		"otelcol_receiver_llm_gateway_routed",
+		metric.WithDescription("Chat completions that were sent to an adapter. [Development]"),
 		metric.WithUnit("{requests}"),
 	)
 	errs = errors.Join(errs, err)

@@ -21,8 +21,11 @@ func TestSetupTelemetry(t *testing.T) {
 	defer tb.Shutdown()
 	tb.ReceiverLlmGatewayActiveStreams.Add(context.Background(), 1)
 	tb.ReceiverLlmGatewayInjected.Add(context.Background(), 1)
+	tb.ReceiverLlmGatewayLabelErrors.Add(context.Background(), 1)
 	tb.ReceiverLlmGatewayNotInjected.Add(context.Background(), 1)
+	tb.ReceiverLlmGatewayNotRouted.Add(context.Background(), 1)
 	tb.ReceiverLlmGatewayRequests.Add(context.Background(), 1)
+	tb.ReceiverLlmGatewayRouted.Add(context.Background(), 1)
 	tb.ReceiverLlmGatewaySpansDropped.Add(context.Background(), 1)
 	AssertEqualReceiverLlmGatewayActiveStreams(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
@@ -30,10 +33,19 @@ func TestSetupTelemetry(t *testing.T) {
 	AssertEqualReceiverLlmGatewayInjected(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverLlmGatewayLabelErrors(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverLlmGatewayNotInjected(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverLlmGatewayNotRouted(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverLlmGatewayRequests(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverLlmGatewayRouted(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverLlmGatewaySpansDropped(t, testTel,

@@ -106,6 +106,33 @@ func TestWorn(t *testing.T) {
 	assert.Empty(t, worn([]query.Candidate{{ID: "2", Holdout: free}}, map[string]int{"2": 99}, c)[0].LeftOut)
 }
 
+func TestNewest(t *testing.T) {
+	c := Config{Most: 2, Gate: GateConfig{Holdout: 0.5}}
+	var held, free string
+	for _, key := range []string{"a", "b", "c", "d", "e", "f"} {
+		if heldOut(key, 0.5) {
+			held = key
+		} else {
+			free = key
+		}
+	}
+	reasons := func(c Config) (out []string) {
+		list := []query.Candidate{
+			{ID: "1", Holdout: free, Ended: 5}, {ID: "2", Holdout: free, Ended: 9}, {ID: "3", Holdout: held, Ended: 1},
+			{ID: "4", Holdout: free, Ended: 8, LeftOut: "where"}, {ID: "5", Holdout: free, Ended: 5},
+		}
+		for _, x := range newest(list, c) {
+			out = append(out, x.LeftOut)
+		}
+		return out
+	}
+	assert.Equal(t, []string{"", "", "", "where", "max_trajectories"}, reasons(c), "the newest, by id where they are as new; the holdout is not counted")
+	c.Most = 9
+	assert.Equal(t, []string{"", "", "", "where", ""}, reasons(c))
+	c.Most = 0
+	assert.Equal(t, []string{"", "", "", "where", ""}, reasons(c))
+}
+
 func TestLedger(t *testing.T) {
 	runs := t.TempDir()
 	l, err := readLedger(runs, "a", "r9")

@@ -1,12 +1,15 @@
 package trainer
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/tracegrad/tracegrad/internal/dataset"
@@ -70,13 +73,16 @@ func (n *night) selectStage(ctx context.Context, used map[string]int) (selected,
 	if c.Policy.Kind == KindAdapter {
 		inputs = append(inputs, c.GroupBy, c.Gate.HoldoutBy, c.MaxUses, used)
 	}
+	if c.Most > 0 {
+		inputs = append(inputs, c.Most)
+	}
 	return stage(n.run, "select", inputs, func() (selected, error) {
 		candidates, err := n.db.Select(ctx, s)
 		if err != nil {
 			return selected{}, c.located(err)
 		}
 		byPrompt(candidates, c)
-		out := choose(head, worn(candidates, used, c), c.Gate.Holdout)
+		out := choose(head, newest(worn(candidates, used, c), c), c.Gate.Holdout)
 		if len(out.Rows) == 0 {
 			return out, nothing(len(candidates), out.Head.LeftOut)
 		}
@@ -116,6 +122,27 @@ func worn(candidates []query.Candidate, used map[string]int, c Config) []query.C
 		if n := used[x.ID]; c.MaxUses > 0 && n >= c.MaxUses && x.LeftOut == "" && !heldOut(x.Holdout, c.Gate.Holdout) {
 			x.LeftOut = "used"
 		}
+	}
+	return candidates
+}
+
+// newest leaves out what is older than as many as one night may train on. The
+// holdout is no part of them.
+func newest(candidates []query.Candidate, c Config) []query.Candidate {
+	if c.Most <= 0 {
+		return candidates
+	}
+	var free []*query.Candidate
+	for i := range candidates {
+		if x := &candidates[i]; x.LeftOut == "" && !heldOut(x.Holdout, c.Gate.Holdout) {
+			free = append(free, x)
+		}
+	}
+	slices.SortFunc(free, func(a, b *query.Candidate) int {
+		return cmp.Or(cmp.Compare(b.Ended, a.Ended), strings.Compare(a.ID, b.ID))
+	})
+	for _, x := range free[min(c.Most, len(free)):] {
+		x.LeftOut = "max_trajectories"
 	}
 	return candidates
 }

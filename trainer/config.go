@@ -9,23 +9,24 @@ import (
 
 // Config is train.yaml. [Load] reads it; docs/training.md has the reference.
 type Config struct {
-	Name      string          `yaml:"name" json:"name"`           // of the runs and bundles
-	Dataset   string          `yaml:"dataset" json:"dataset"`     // directory; required
-	Rewards   RewardsConfig   `yaml:"rewards" json:"rewards"`     //
-	Window    Window          `yaml:"window" json:"window"`       // how far back; default all
-	MinAge    Duration        `yaml:"min_age" json:"min_age"`     // wait for late facts; default 0s
-	MaxUses   int             `yaml:"max_uses" json:"max_uses"`   // nights that may train an adapter on a trajectory; 0 = any number
-	Where     string          `yaml:"where" json:"where"`         // SQL over trajectories; default all
-	GroupBy   string          `yaml:"group_by" json:"group_by"`   // SQL over trajectories; default task_key
-	Agents    []string        `yaml:"agents" json:"agents"`       // whom the bundle is for; default all
-	Algorithm AlgorithmConfig `yaml:"algorithm" json:"algorithm"` //
-	Policy    PolicyConfig    `yaml:"policy" json:"policy"`       //
-	Adapter   AdapterConfig   `yaml:"adapter" json:"adapter"`     // of policy: adapter
-	Gate      GateConfig      `yaml:"gate" json:"gate"`           //
-	Base      string          `yaml:"base" json:"base"`           // starting policy: label, id or directory; default label production, if set
-	Runs      string          `yaml:"runs" json:"runs"`           // directory; default runs
-	Bundles   string          `yaml:"bundles" json:"bundles"`     // directory; default bundles
-	Seed      uint64          `yaml:"seed" json:"seed"`           // of the resampling; default 1
+	Name      string          `yaml:"name" json:"name"`                                   // of the runs and bundles
+	Dataset   string          `yaml:"dataset" json:"dataset"`                             // directory; required
+	Rewards   RewardsConfig   `yaml:"rewards" json:"rewards"`                             //
+	Window    Window          `yaml:"window" json:"window"`                               // how far back; default all
+	MinAge    Duration        `yaml:"min_age" json:"min_age"`                             // wait for late facts; default 0s
+	MaxUses   int             `yaml:"max_uses" json:"max_uses"`                           // nights that may train an adapter on a trajectory; 0 = any number
+	Most      int             `yaml:"max_trajectories" json:"max_trajectories,omitempty"` // trained on in one night, the newest; 0 = any number
+	Where     string          `yaml:"where" json:"where"`                                 // SQL over trajectories; default all
+	GroupBy   string          `yaml:"group_by" json:"group_by"`                           // SQL over trajectories; default task_key
+	Agents    []string        `yaml:"agents" json:"agents"`                               // whom the bundle is for; default all
+	Algorithm AlgorithmConfig `yaml:"algorithm" json:"algorithm"`                         //
+	Policy    PolicyConfig    `yaml:"policy" json:"policy"`                               //
+	Adapter   AdapterConfig   `yaml:"adapter" json:"adapter"`                             // of policy: adapter
+	Gate      GateConfig      `yaml:"gate" json:"gate"`                                   //
+	Base      string          `yaml:"base" json:"base"`                                   // starting policy: label, id or directory; default label production, if set
+	Runs      string          `yaml:"runs" json:"runs"`                                   // directory; default runs
+	Bundles   string          `yaml:"bundles" json:"bundles"`                             // directory; default bundles
+	Seed      uint64          `yaml:"seed" json:"seed"`                                   // of the resampling; default 1
 
 	history string           // directory with the nights so far; "" = Runs
 	places  map[string]place // of the keys in the file, for errors that come later

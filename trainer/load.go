@@ -73,6 +73,7 @@ func (d *decoder) check(c *Config) {
 	require(0.5 <= c.Gate.Confidence && c.Gate.Confidence < 1, "gate.confidence", fmt.Sprintf("%v is out of range", c.Gate.Confidence), "use a share such as 0.95")
 	require(!math.IsNaN(c.Gate.Threshold) && c.Gate.Threshold >= 0, "gate.threshold", "is negative", "use 0, or how much better the guidance must be at least")
 	require(c.MaxUses >= 0, "max_uses", "is negative", "use 1, or 0 for any number of nights")
+	require(c.Most >= 0, "max_trajectories", "is negative", "use a number such as 10000, or 0 for any number")
 	require(c.Runs != "", "runs", "is empty", "name a directory, or remove the key")
 	require(c.Bundles != "", "bundles", "is empty", "name a directory, or remove the key")
 	kinds := map[string]func(*Config, requirement){KindPrompt: checkPrompt, KindAdapter: checkAdapter}

@@ -31,6 +31,7 @@ var words = []struct{ prefix, words string }{
 	{"agent", "none of the agents took part"},
 	{"not_trainable", "the telemetry does not show everything"},
 	{"used", "max_uses nights trained on it already"},
+	{"max_trajectories", "as many newer ones were taken: the next night sees it again if its window does"},
 	{"no_group", "group_by gives NULL or an empty text"},
 	{"reward_missing", "a rule with missing: mask has no value yet: post the feedback it waits for, or choose another policy for missing"},
 	{"no_reward", "no rule gave a number"},

@@ -32,6 +32,7 @@ type Candidate struct {
 	Group    string `json:"group"`              // what group_by gives
 	Holdout  string `json:"holdout_key"`        // what holdout_by gives
 	Bundle   string `json:"bundle,omitempty"`   // that served it
+	Ended    int64  `json:"ended"`              // µs
 	LeftOut  string `json:"left_out,omitempty"` // why it is not trained on; "" = it is
 }
 
@@ -151,7 +152,7 @@ func (db *DB) Select(ctx context.Context, s Selection) ([]Candidate, error) {
 	var out []Candidate
 	for rows.Next() {
 		var c Candidate
-		if err := rows.Scan(&c.ID, &c.Revision, &c.TaskKey, &c.Tenant, &c.Group, &c.Holdout, &c.Bundle, &c.LeftOut); err != nil {
+		if err := rows.Scan(&c.ID, &c.Revision, &c.TaskKey, &c.Tenant, &c.Group, &c.Holdout, &c.Bundle, &c.Ended, &c.LeftOut); err != nil {
 			return nil, explained(err)
 		}
 		out = append(out, c)

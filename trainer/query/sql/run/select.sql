@@ -13,6 +13,7 @@ SELECT
 {{.HoldoutBy}}
   )::VARCHAR, '') AS holdout_key,
   coalesce(bundle, '') AS bundle,
+  coalesce(epoch_us(coalesce(ended_at, started_at, exported_at)), 0) AS ended,
   CASE
     WHEN coalesce(ended_at, started_at, exported_at) < $since THEN 'before_window'
     WHEN coalesce(ended_at, started_at, exported_at) > $until THEN 'too_young'

@@ -49,7 +49,7 @@ func TestSelectSaysWhyNot(t *testing.T) {
 		"0": "before_window", "1": "", "2": "where", "3": "not_trainable: call_failed", "4": "not_trainable",
 		"5": "no_group", "6": "", "7": "too_young",
 	}, out)
-	assert.Equal(t, Candidate{ID: list[1].ID, Revision: list[1].Revision, TaskKey: "task", Tenant: "acme", Group: "task?", Holdout: "What about task?"}, got[1])
+	assert.Equal(t, Candidate{ID: list[1].ID, Revision: list[1].Revision, TaskKey: "task", Tenant: "acme", Group: "task?", Holdout: "What about task?", Ended: 1770091567000000}, got[1])
 
 	all, err := db.Select(context.Background(), Selection{})
 	require.NoError(t, err)

@@ -126,6 +126,8 @@ var reasonWords = map[trajectory.Reason]string{
 	trajectory.ReasonSplit:         "spans went to several collectors",
 	trajectory.ReasonDuplicate:     "it was seen twice",
 	trajectory.ReasonRewardMissing: "a verdict is missing",
+	trajectory.ReasonNotRecorded:   "a tool's result was not recorded",
+	trajectory.ReasonTooManyCalls:  "it went on for too long",
 }
 
 // adapters says whether exact tokens are there.

@@ -18,6 +18,7 @@ const (
 	SourceSpans   Source = "spans"   // spans of an agent
 	SourceGateway Source = "gateway" // spans of our gateway without a matching agent span
 	SourceImport  Source = "import"  // files of another system
+	SourceReroll  Source = "reroll"  // a model that was asked a logged prompt again
 )
 
 // Status says how the attempt ended.
@@ -66,7 +67,9 @@ const (
 	ReasonLate          Reason = "late"               // came after the late window
 	ReasonSplit         Reason = "split_across_collectors"
 	ReasonDuplicate     Reason = "possible_duplicate"
-	ReasonRewardMissing Reason = "reward_missing" // a rule with missing: mask gave null
+	ReasonRewardMissing Reason = "reward_missing"           // a rule with missing: mask gave null
+	ReasonNotRecorded   Reason = "tool_result_not_recorded" // a rollout called a tool otherwise than the logged attempts
+	ReasonTooManyCalls  Reason = "too_many_calls"           // a rollout went on for too long
 )
 
 // Tokens says what is known of the token ids.

@@ -71,7 +71,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage. An error is said on stderr:
 		Version:       version(),
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
-	root.AddCommand(newInit(program), newDoctor(), newReplay(), newImport(), newSQL(), newTrain(), newBundle(), newVersion())
+	root.AddCommand(newInit(program), newDoctor(), newReplay(), newImport(), newSQL(), newTrain(), newReroll(), newBundle(), newVersion())
 	return root
 }
 

@@ -3,12 +3,14 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -24,7 +26,7 @@ func TestMain(m *testing.M) {
 
 // TestScript runs the command lines in testdata/script. $ENDPOINT is an
 // OTLP/HTTP server that accepts everything, $BUSY/$BROKEN are servers that do
-// not; $ROOT is the root of the repository.
+// not; $MODELS is one that answers prompts; $ROOT is the root of the repository.
 func TestScript(t *testing.T) {
 	root, err := filepath.Abs("../../..")
 	require.NoError(t, err)
@@ -34,6 +36,9 @@ func TestScript(t *testing.T) {
 		t.Cleanup(s.Close)
 		servers[name] = s.URL
 	}
+	models := httptest.NewServer(http.HandlerFunc(answer))
+	t.Cleanup(models.Close)
+	servers["MODELS"] = models.URL
 	testscript.Run(t, testscript.Params{
 		Dir:  "testdata/script",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "dataset": writeDataset},
@@ -57,6 +62,20 @@ func TestScript(t *testing.T) {
 			return nil
 		},
 	})
+}
+
+// answer is what a server of OpenAI's protocol says; it knows one model.
+func answer(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	switch {
+	case r.URL.Path == "/v1/models":
+		fmt.Fprint(w, `{"data":[{"id":"base"}]}`)
+	case !strings.Contains(string(body), `"model":"base"`):
+		w.WriteHeader(http.StatusNotFound)
+		fmt.Fprint(w, `{"error":{"message":"The model does not exist. Valid aliases: base."}}`)
+	default:
+		fmt.Fprint(w, `{"id":"chatcmpl-1","model":"base","choices":[{"message":{"content":"yes"},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":2}}`)
+	}
 }
 
 // exits runs a command that must end with the given code: exits CODE PROGRAM ARGS…

@@ -270,7 +270,11 @@ func (n *adapterNight) update(ctx context.Context, plan update.Plan, items []upd
 		Run: n.ID, Journal: journal, Now: n.clock,
 		Tidy: n.tidy,
 		Report: func(s update.Step) {
-			n.progress(Event{Stage: "update", State: Working, Done: s.Step, Total: s.Of, Step: &s, Left: eta.left(s)})
+			state := Working
+			if s.Step <= eta.skip {
+				state = Reused
+			}
+			n.progress(Event{Stage: "update", State: state, Done: s.Step, Total: s.Of, Step: &s, Left: eta.left(s)})
 		},
 	})
 	n.state = "moved" // whatever happened, it is not at the state it was opened with

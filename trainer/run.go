@@ -48,13 +48,14 @@ const (
 
 // Event tells of a run's progress.
 type Event struct {
+	ID       string // of the run
 	Stage    string
 	State    State
 	Done     int // trajectories, while Working
 	Total    int
 	Run      string       // id, with the first event of a run that goes on; else ""
 	Estimate *Estimate    // before an update
-	Step     *update.Step // of an update
+	Step     *update.Step // of an update; Reused: an earlier process took it
 	Left     time.Duration
 }
 

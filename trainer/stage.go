@@ -50,9 +50,11 @@ const manifestFile = "run.json"
 
 // startRun makes runs/<id>/, or opens the one to be resumed.
 func startRun(c Config, opt Options) (*run, error) {
-	r := &run{progress: opt.Progress, clock: opt.now}
-	if r.progress == nil {
-		r.progress = func(Event) {}
+	r := &run{clock: opt.now}
+	r.progress = func(e Event) {
+		if e.ID = r.ID; opt.Progress != nil {
+			opt.Progress(e)
+		}
 	}
 	if opt.Resume != "" {
 		return r, r.resume(c, opt.Resume)

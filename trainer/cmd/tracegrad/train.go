@@ -100,12 +100,19 @@ func (f *trainFlags) run(cmd *cobra.Command) (err error) {
 }
 
 func (f *trainFlags) night(ctx context.Context, cmd *cobra.Command, config trainer.Config) error {
-	show := newTrainProgress(cmd.ErrOrStderr())
+	show, sent := newTrainProgress(cmd.ErrOrStderr()), newTelemetry(ctx, cmd.ErrOrStderr())
+	defer sent.close()
+	told := newTrainTelemetry(ctx, sent, config)
+	progress := func(e trainer.Event) {
+		show.event(e)
+		told.event(e)
+	}
 	result, err := trainer.Run(ctx, config, trainer.Options{
-		Resume: f.resume, Progress: show.event, Fresh: f.fresh, Plan: f.dryRun && config.Policy.Kind == trainer.KindAdapter,
+		Resume: f.resume, Progress: progress, Fresh: f.fresh, Plan: f.dryRun && config.Policy.Kind == trainer.KindAdapter,
 		Engine: trainer.Engine(show.worker()),
 	})
 	show.close()
+	told.close(result, err)
 	if err != nil {
 		return namingDataset(err, "name the one that the Collector writes with dataset in "+f.config+" or with --dataset DIRECTORY")
 	}

@@ -34,7 +34,7 @@ func (p *trainProgress) event(e trainer.Event) {
 	case e.Estimate != nil:
 		p.close()
 		printEstimate(p.out, e.Estimate)
-	case e.State == trainer.Working && e.Step != nil:
+	case e.Step != nil:
 		p.step(e)
 	case e.State == trainer.Working && e.Left > 0:
 		p.moving(fmt.Sprintf("%-10s %d of %d, %s left", e.Stage, e.Done, e.Total, about(e.Left)))

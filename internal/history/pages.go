@@ -1,12 +1,15 @@
 package history
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 
+	"github.com/andybalholm/brotli"
 	"github.com/klauspost/compress/zstd"
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/encoding/thrift"
@@ -65,7 +68,11 @@ func checkPages(f io.ReaderAt, size int64, file *parquet.File) error {
 	for _, group := range file.Metadata().RowGroups {
 		for i := range group.Columns {
 			c := chunk{file: f, meta: &group.Columns[i].MetaData}
-			if err := c.check(size); err != nil {
+			var err error
+			if c.leaf, err = leafOf(file, c.meta.PathInSchema); err == nil {
+				err = c.check(size)
+			}
+			if err != nil {
 				return fmt.Errorf("column %s: %w", strings.Join(c.meta.PathInSchema, "."), err)
 			}
 		}
@@ -75,9 +82,11 @@ func checkPages(f io.ReaderAt, size int64, file *parquet.File) error {
 
 // chunk is the pages of one column in one row group.
 type chunk struct {
-	file io.ReaderAt
-	meta *format.ColumnMetaData
-	room []byte
+	file     io.ReaderAt
+	meta     *format.ColumnMetaData
+	leaf     parquet.LeafColumn
+	room     []byte
+	unpacked []byte // of the page
 }
 
 var errChunk = errors.New("its pages lie outside of the file")
@@ -119,11 +128,73 @@ func (c *chunk) page(at, end int64) (int64, error) {
 		if v2.V.RepetitionLevelsByteLength < 0 || v2.V.DefinitionLevelsByteLength < 0 || skip > packed || skip > unpacked {
 			return 0, errors.New("its levels are larger than the page")
 		}
-		if v2.V.IsCompressed.Valid && !v2.V.IsCompressed.V {
-			return head + packed, nil
+	}
+	plain := c.meta.Codec == format.Uncompressed || h.DataPageHeaderV2.V.IsCompressed.Valid && !h.DataPageHeaderV2.V.IsCompressed.V
+	if !plain {
+		if err := c.packed(at+head+skip, packed-skip, unpacked-skip); err != nil {
+			return 0, err
 		}
 	}
-	return head + packed, c.packed(at+head+skip, packed-skip, unpacked-skip)
+	data, err := c.read(at+head, packed)
+	if err != nil {
+		return 0, err
+	}
+	levels, data := data[:skip], data[skip:]
+	if !plain {
+		if data, err = c.unpack(data, unpacked-skip); err != nil {
+			return 0, err
+		}
+	}
+	return head + packed, c.content(&h, levels, data)
+}
+
+// unpack takes the compression off a page that packed has nothing against.
+func (c *chunk) unpack(data []byte, want int64) ([]byte, error) {
+	if int64(cap(c.unpacked)) < want {
+		c.unpacked = make([]byte, want)
+	}
+	out, err := c.decode(c.unpacked[:want], data)
+	if err == nil && int64(len(out)) > want {
+		err = errLarger
+	}
+	if err != nil {
+		return nil, fmt.Errorf("unpack: %w", err)
+	}
+	return out, nil
+}
+
+var (
+	errLarger = errors.New("it holds more than the page")
+
+	// unzstd stops at what a page may hold.
+	unzstd, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxPage))
+)
+
+// decode stops soon after out is full.
+func (c *chunk) decode(out, data []byte) ([]byte, error) {
+	var r io.Reader
+	switch c.meta.Codec {
+	case format.Zstd:
+		return unzstd.DecodeAll(data, out[:0])
+	case format.Gzip:
+		z, err := gzip.NewReader(bytes.NewReader(data))
+		if err != nil {
+			return nil, err
+		}
+		r = z
+	case format.Brotli:
+		r = brotli.NewReader(bytes.NewReader(data))
+	default:
+		return parquet.LookupCompressionCodec(c.meta.Codec).Decode(out, data)
+	}
+	n, err := io.ReadFull(r, out)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return out[:n], nil
+	}
+	if more, _ := io.ReadFull(r, make([]byte, 1)); more > 0 {
+		err = errLarger
+	}
+	return out[:n], err
 }
 
 // head reads the header of a page and returns its size.

@@ -17,7 +17,7 @@ type Stream struct {
 	data   []byte // the data of the event that is being read
 	inData bool   // there was a data line
 	skip   bool   // the event is too large
-	began  bool   // the first bytes were seen
+	began  bool   // the first line was seen
 	cr     bool   // the last byte was a carriage return
 }
 
@@ -29,10 +29,6 @@ func NewStream(limit int) *Stream {
 // Write takes the next bytes of the stream. It keeps no reference to p.
 func (s *Stream) Write(p []byte) (int, error) {
 	n := len(p)
-	if !s.began && n > 0 {
-		s.began = true
-		p = bytes.TrimPrefix(p, []byte("\xef\xbb\xbf"))
-	}
 	for len(p) > 0 {
 		if s.cr { // "\r\n" is one line end, even in two pieces
 			s.cr = false
@@ -78,6 +74,10 @@ func (s *Stream) endLine(rest []byte) {
 	if len(s.line) > 0 {
 		s.hold(rest)
 		line = s.line
+	}
+	if !s.began {
+		s.began = true
+		line = bytes.TrimPrefix(line, []byte("\xef\xbb\xbf"))
 	}
 	switch data, ok := bytes.CutPrefix(line, []byte("data:")); {
 	case len(line) == 0:

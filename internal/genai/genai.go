@@ -135,6 +135,7 @@ func (d *Decoder) Decode(res pcommon.Resource, scope pcommon.InstrumentationScop
 	s.Size = 256 + d.memo.added - added + len(s.In) + len(s.Out) + len(s.Error)
 	if s.Call != nil {
 		s.Size += 256 + 8*len(s.Call.Prompt) + 8*len(s.Call.Reply)
+		s.Size += 4 * (len(s.Call.PromptTokenIDs) + len(s.Call.TokenIDs) + len(s.Call.Logprobs))
 	}
 	if s.Tool != nil {
 		s.Size += len(s.Tool.Arguments)
@@ -211,10 +212,18 @@ func (d *Decoder) identify(s *trajectory.Span, attrs, own pcommon.Map) {
 	}
 	s.TaskKey = lookup(d.opt.TaskKey, own, attrs)
 	s.Tenant = lookup(d.opt.Tenant, own, attrs)
-	for _, k := range d.opt.Attributes {
+	allowed(s, d.opt.Attributes, attrs, own)
+	if s.Gateway {
+		allowed(s, trajectory.CallAttributes, attrs, own)
+	}
+}
+
+// allowed keeps some attributes of a span, or of its resource, as text.
+func allowed(s *trajectory.Span, names []string, attrs, own pcommon.Map) {
+	for _, k := range names {
 		if v := lookup([]string{k}, own, attrs); v != "" {
 			if s.Attributes == nil {
-				s.Attributes = make(map[string]string, len(d.opt.Attributes))
+				s.Attributes = make(map[string]string, len(names))
 			}
 			s.Attributes[k] = v
 		}

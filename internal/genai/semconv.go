@@ -52,11 +52,14 @@ var semconv = dialect{
 		{trajectory.AttrAdapter, fAdapter},
 		{trajectory.AttrInjected, fInjected},
 		{trajectory.AttrSource, fSource},
+		{trajectory.AttrPromptTokenIDs, fPromptTokenIDs},
+		{trajectory.AttrTokenIDs, fTokenIDs},
+		{trajectory.AttrLogprobs, fLogprobs},
 		{"gen_ai.response.prompt_token_ids", fPromptTokenIDs},
 		{"gen_ai.response.completion_token_ids", fTokenIDs},
 		{"gen_ai.response.logprobs", fLogprobs},
-		{"tracegrad.logprobs_mode", fLogprobsMode},
-		{"tracegrad.constrained", fConstrained},
+		{trajectory.AttrLogprobsMode, fLogprobsMode},
+		{trajectory.AttrConstrained, fConstrained},
 	},
 }
 

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/tracegrad/tracegrad/internal/trajectory"
 )
 
 // ids reads token ids: a list of integers, or JSON of one. nil when there are
@@ -22,15 +24,20 @@ func (r *reader) ids(f field) []int32 {
 	return out
 }
 
+// rounding is how far above 0 a log-probability may be.
+const rounding = 1e-3
+
 // logprobs reads the log probabilities of generated tokens, likewise.
 func (r *reader) logprobs(f field) []float32 {
-	if raw := r.text(f); strings.HasPrefix(raw, "[{") {
-		return logprobsIn(raw)
+	if r.has(f) && r.values[f].Type() != pcommon.ValueTypeBytes {
+		if raw := r.text(f); strings.HasPrefix(raw, "[{") {
+			return logprobsIn(raw)
+		}
 	}
 	var out []float32
 	ok := r.list(f, func(n float64) bool {
 		out = append(out, float32(n))
-		return n <= 0 && !math.IsInf(n, 0)
+		return n <= rounding && !math.IsInf(n, 0)
 	})
 	if !ok {
 		return nil
@@ -44,6 +51,14 @@ func (r *reader) list(f field, each func(float64) bool) bool {
 		return false
 	}
 	v := r.values[f]
+	if v.Type() == pcommon.ValueTypeBytes {
+		return trajectory.EachPacked(v.Bytes().AsRaw(), func(word uint32) bool {
+			if f == fLogprobs {
+				return each(float64(math.Float32frombits(word)))
+			}
+			return each(float64(int32(word))) //nolint:gosec // as it was packed
+		})
+	}
 	if v.Type() != pcommon.ValueTypeSlice {
 		var ns []float64
 		if json.Unmarshal([]byte(v.AsString()), &ns) != nil {

@@ -95,7 +95,7 @@ func (b *builder) describe(t *Trajectory, nodes []*node) {
 			t.TaskKey, t.TaskKeySource = s.TaskKey, "attribute"
 		}
 		for k, v := range s.Attributes {
-			if _, ok := attributes[k]; !ok {
+			if _, ok := attributes[k]; !ok && !slices.Contains(CallAttributes, k) {
 				attributes[k] = v
 			}
 		}

@@ -27,10 +27,25 @@ const (
 
 	AttrInjected = "tracegrad.injected" // JSON array of injected items: what the model saw beyond the agent's messages
 
+	// What the gateway saw of the tokens of a model call. Ids and
+	// log-probabilities are bytes: see [PackIDs] and [PackLogprobs].
+	AttrPromptTokenIDs = "tracegrad.prompt_token_ids"
+	AttrTokenIDs       = "tracegrad.token_ids"
+	AttrLogprobs       = "tracegrad.logprobs"
+	AttrLogprobsMode   = "tracegrad.logprobs_mode"      // string: raw or processed; absent = unknown
+	AttrUntold         = "tracegrad.token_ids.missing"  // string: why there are none
+	AttrConstrained    = "tracegrad.constrained"        // bool: the log-probabilities are not the policy's own
+	AttrConstraints    = "tracegrad.constrained.reason" // list of strings: the members of the request that say so
+	AttrMinP           = "tracegrad.request.min_p"      // double
+
 	AttrFactID       = "tracegrad.fact.id"
 	AttrFactSource   = "tracegrad.fact.source"
 	AttrTrajectoryID = AttrID
 )
+
+// CallAttributes are the attributes of the gateway's spans that stand on a step
+// as they are.
+var CallAttributes = []string{AttrUntold, AttrConstraints, AttrMinP, AttrBundleLabel, AttrAdapterMissing}
 
 // ScopeName is the instrumentation scope of everything tracegrad emits.
 const ScopeName = "github.com/tracegrad/tracegrad"

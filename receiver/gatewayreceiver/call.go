@@ -40,6 +40,10 @@ type call struct {
 	routing  *routing      // to an adapter; nil = to the model that was asked for
 	edits    []openai.Edit // of the answer, on its way to the agent
 
+	asked bool        // for the ids and log-probabilities of its tokens
+	plain []byte      // the body that does not ask; nil = nothing was added
+	strip openai.Edit // takes what was added to the request out of the answer; nil = nothing was
+
 	status     int // of the upstream; 0 = it did not answer
 	firstByte  time.Time
 	streamed   bool
@@ -52,6 +56,8 @@ type call struct {
 	canceled   bool  // the agent went away, or the gateway had to stop
 
 	answer  *openai.Answer // set by settle or read
+	tokens  openai.Tokens  // set by read
+	untold  string         // why there are none; "" = there are, or nobody asked
 	outcome outcome
 	held    int64 // bytes counted while it is queued
 }
@@ -87,12 +93,20 @@ func (c *call) watch(res *http.Response, limit int, now func() time.Time, stream
 		c.streamed, c.stream = true, openai.NewStream(limit)
 		streaming()
 	}
-	res.Body = &watched{ReadCloser: res.Body, call: c, now: now, limit: max(limit, maxBareAnswer)}
+	limit = max(limit, maxBareAnswer)
+	if c.asked {
+		limit += maxTokenBytes
+	}
+	res.Body = &watched{ReadCloser: res.Body, call: c, now: now, limit: limit}
 }
 
 // maxBareAnswer is what is read of an answer that was not streamed where no
 // content is to be kept: enough for its id, usage and error.
 const maxBareAnswer = 64 << 10
+
+// maxTokenBytes is what is read more of one where tokens were asked for: their
+// JSON is much longer than what they say.
+const maxTokenBytes = 24 << 20
 
 // watched is an answer's body. Reading never fails because of what watches.
 type watched struct {
@@ -154,12 +168,18 @@ func (c *call) settle() {
 	}
 }
 
-// read parses an answer that was not streamed. It is kept out of settle, which
-// runs while the agent may wait to send its next call.
+// read parses an answer that was not streamed, and takes over its tokens. It is
+// kept out of settle, which runs while the agent may wait to send its next call.
 func (c *call) read(limit int) {
-	if c.answer != nil {
-		return
+	if c.answer == nil {
+		c.readWhole(limit)
 	}
+	if c.asked && c.status > 0 && c.status < http.StatusBadRequest {
+		c.tokens, c.untold = c.answer.Tokens()
+	}
+}
+
+func (c *call) readWhole(limit int) {
 	if len(c.body) == 0 {
 		c.answer = &openai.Answer{Truncated: c.tooLarge || c.unreadable}
 		return
@@ -180,6 +200,7 @@ func (c *call) size() int64 {
 	if c.answer == nil {
 		return int64(n)
 	}
+	n += 4 * c.answer.TokenCount()
 	for _, ch := range c.answer.Choices {
 		n += 256 + ch.Content.Len() + ch.Reasoning.Len() + ch.Refusal.Len()
 		for _, call := range ch.Calls {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,6 +59,17 @@ type Config struct {
 
 	// CaptureContent puts messages and tools on the spans. Default: true.
 	CaptureContent bool `mapstructure:"capture_content"`
+
+	// TokenIDs says whether the upstream is asked for the ids and
+	// log-probabilities of tokens, which go on the spans and not to the agent
+	// unless it asked itself: auto (default) asks a vLLM, as which the upstream's
+	// list of models shows; on; off. Without CaptureContent nothing is asked.
+	TokenIDs string `mapstructure:"token_ids"`
+
+	// LogprobsMode is what vLLM's --logprobs-mode says: raw (of the model) or
+	// processed (after temperature, top-k and top-p). Servers do not tell it.
+	// Default: empty, not known.
+	LogprobsMode string `mapstructure:"logprobs_mode"`
 
 	// MaxCaptureBytes bounds what is kept of one call's request and of its
 	// answer. Larger content is left out of the span, whole, and counted in its
@@ -122,6 +134,12 @@ func (c *Config) Validate() error {
 	}
 	if c.Provider == "" {
 		errs = append(errs, errors.New("provider: is empty: name the provider, such as openai"))
+	}
+	if !slices.Contains([]string{idsAuto, idsOn, idsOff}, c.TokenIDs) {
+		errs = append(errs, fmt.Errorf("token_ids: is %q: must be auto, on or off", c.TokenIDs))
+	}
+	if !slices.Contains([]string{"", "raw", "processed"}, c.LogprobsMode) {
+		errs = append(errs, fmt.Errorf("logprobs_mode: is %q: must be raw or processed, as the server's --logprobs-mode, or empty", c.LogprobsMode))
 	}
 	for _, f := range c.followers() {
 		errs = append(errs, f.validate(), f.start())

@@ -50,6 +50,7 @@ func createDefaultConfig() component.Config {
 		AgentHeader:        "x-agent-name",
 		ConversationHeader: "x-conversation-id",
 		CaptureContent:     true,
+		TokenIDs:           idsAuto,
 		MaxCaptureBytes:    defaultMaxCaptureBytes,
 		MaxQueueBytes:      defaultMaxQueueBytes,
 	}

@@ -34,6 +34,7 @@ type gateway struct {
 	upstream  *url.URL
 	followers []*follower // of bundles, in the order in which they are applied
 	client    *http.Client
+	asker     asker
 	proxy     *httputil.ReverseProxy
 	server    *http.Server
 	listener  net.Listener
@@ -59,10 +60,13 @@ func newGateway(cfg *Config, set receiver.Settings, next consumer.Traces) (*gate
 	if err != nil {
 		return nil, err
 	}
-	return &gateway{
+	g := &gateway{
 		cfg: cfg, set: set, telemetry: tb, recorder: rec, upstream: upstream, now: time.Now,
 		random: func(b []byte) { _, _ = rand.Read(b) }, // never fails
-	}, nil
+		asker:  asker{mode: cfg.TokenIDs},
+	}
+	rec.told = g.told
+	return g, nil
 }
 
 // Start opens the endpoint. Bundles are verified again: they are read now.
@@ -84,7 +88,7 @@ func (g *gateway) Start(ctx context.Context, host component.Host) (err error) {
 	if g.client, err = g.cfg.Upstream.ToClient(ctx, host.GetExtensions(), plain); err != nil {
 		return fmt.Errorf("upstream: %w", err)
 	}
-	g.proxy = g.newProxy(&fallback{next: g.client.Transport, gone: g.unknownAdapter})
+	g.proxy = g.newProxy(refusals{&fallback{next: g.client.Transport, gone: g.unknownAdapter}, g})
 	g.server, err = g.cfg.ServerConfig.ToServer(ctx, host.GetExtensions(), g.set.TelemetrySettings, g.handler(), confighttp.WithErrorHandler(rejectBody))
 	if err != nil {
 		return err

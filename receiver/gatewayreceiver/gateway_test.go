@@ -49,6 +49,7 @@ func start(tb testing.TB, handler http.HandlerFunc, next consumer.Traces, change
 	cfg := createDefaultConfig().(*Config)
 	cfg.ServerConfig.NetAddr.Endpoint = "127.0.0.1:0"
 	cfg.Upstream.Endpoint = b.upstream.URL + "/v1"
+	cfg.TokenIDs = idsOff // tests that ask say so
 	if change != nil {
 		change(cfg)
 	}

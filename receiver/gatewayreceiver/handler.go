@@ -64,6 +64,7 @@ func (g *gateway) chat(w http.ResponseWriter, r *http.Request) {
 	}
 	c.request = body
 	body = g.serve(c, body)
+	body = g.ask(c, r, body)
 
 	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 	r.Body, _ = r.GetBody()

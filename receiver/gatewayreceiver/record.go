@@ -34,6 +34,7 @@ const (
 type recorder struct {
 	cfg       *Config
 	spans     spanWriter
+	told      func(*call) // of each call that was read
 	next      consumer.Traces
 	telemetry *metadata.TelemetryBuilder
 	report    *receiverhelper.ObsReport
@@ -149,6 +150,10 @@ func (r *recorder) handOn(batch []*call) {
 	}
 	defer r.held.Add(-held)
 
+	for _, c := range batch {
+		c.read(r.spans.limit)
+		r.told(c)
+	}
 	op := r.report.StartTracesOp(r.ctx)
 	err := r.consume(batch)
 	r.report.EndTracesOp(op, metadata.Type.String(), len(batch), err)

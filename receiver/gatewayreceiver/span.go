@@ -24,15 +24,17 @@ const (
 type spanWriter struct {
 	provider string
 	content  bool
-	limit    int // bytes of content, for the request and for the answer
-	address  string
-	port     int64
-	version  string
+	// logprobsMode is what the server's log-probabilities are of; "" = unknown.
+	logprobsMode string
+	limit        int // bytes of content, for the request and for the answer
+	address      string
+	port         int64
+	version      string
 }
 
 func newSpanWriter(cfg *Config, upstream *url.URL, version string) spanWriter {
 	w := spanWriter{
-		provider: cfg.Provider, content: cfg.CaptureContent, limit: cfg.MaxCaptureBytes,
+		provider: cfg.Provider, content: cfg.CaptureContent, logprobsMode: cfg.LogprobsMode, limit: cfg.MaxCaptureBytes,
 		address: upstream.Hostname(), version: version,
 	}
 	port := upstream.Port()
@@ -60,7 +62,6 @@ func (w spanWriter) write(calls []*call) ptrace.Traces {
 }
 
 func (w spanWriter) span(s ptrace.Span, c *call) {
-	c.read(w.limit)
 	s.SetTraceID(c.trace.trace)
 	s.SetSpanID(c.trace.span)
 	s.SetParentSpanID(c.trace.parent)
@@ -81,6 +82,7 @@ func (w spanWriter) span(s ptrace.Span, c *call) {
 	w.request(s, c)
 	w.answer(s, c)
 	w.tracegrad(a, c)
+	w.tokens(a, c)
 	w.status(s, c)
 }
 
@@ -101,12 +103,19 @@ func (w spanWriter) request(s ptrace.Span, c *call) {
 	putInteger(a, "gen_ai.request.top_k", r.TopK)
 	putInteger(a, "gen_ai.request.max_tokens", r.MaxTokens)
 	putInteger(a, "gen_ai.request.seed", r.Seed)
+	putNumber(a, trajectory.AttrMinP, r.MinP)
 	putNumber(a, "gen_ai.request.frequency_penalty", r.FrequencyPenalty)
 	putNumber(a, "gen_ai.request.presence_penalty", r.PresencePenalty)
 	if r.Choices != nil && *r.Choices != 1 {
 		a.PutInt("gen_ai.request.choice.count", *r.Choices)
 	}
 	putTexts(a, "gen_ai.request.stop_sequences", r.Stop)
+	if len(r.Constraints) > 0 {
+		a.PutBool(trajectory.AttrConstrained, true)
+		putTexts(a, trajectory.AttrConstraints, r.Constraints)
+	} else if len(c.tokens.IDs) > 0 {
+		a.PutBool(trajectory.AttrConstrained, false)
+	}
 	if r.JSON {
 		a.PutStr("gen_ai.output.type", "json")
 	}
@@ -161,6 +170,20 @@ func (w spanWriter) served(a pcommon.Map, c *call) {
 	if c.routing != nil && c.routing.unknown {
 		a.PutStr(trajectory.AttrAdapterMissing, c.routing.adapter)
 	}
+}
+
+// tokens puts the ids of the call on its span, packed: 4 bytes each, little
+// endian. A list of OTLP values would be three times as long, and an object each
+// for whoever reads it.
+func (w spanWriter) tokens(a pcommon.Map, c *call) {
+	if len(c.tokens.IDs) == 0 {
+		putText(a, trajectory.AttrUntold, c.untold)
+		return
+	}
+	a.PutEmptyBytes(trajectory.AttrPromptTokenIDs).FromRaw(trajectory.PackIDs(c.tokens.Prompt))
+	a.PutEmptyBytes(trajectory.AttrTokenIDs).FromRaw(trajectory.PackIDs(c.tokens.IDs))
+	a.PutEmptyBytes(trajectory.AttrLogprobs).FromRaw(trajectory.PackLogprobs(c.tokens.Logprobs))
+	putText(a, trajectory.AttrLogprobsMode, w.logprobsMode)
 }
 
 // status says how the call ended. The upstream's own words are content.

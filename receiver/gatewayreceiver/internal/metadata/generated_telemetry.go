@@ -23,17 +23,19 @@ func Tracer(settings component.TelemetrySettings) trace.Tracer {
 // TelemetryBuilder provides an interface for components to report telemetry
 // as defined in metadata and user config.
 type TelemetryBuilder struct {
-	meter                           metric.Meter
-	mu                              sync.Mutex
-	registrations                   []metric.Registration
-	ReceiverLlmGatewayActiveStreams metric.Int64UpDownCounter
-	ReceiverLlmGatewayInjected      metric.Int64Counter
-	ReceiverLlmGatewayLabelErrors   metric.Int64Counter
-	ReceiverLlmGatewayNotInjected   metric.Int64Counter
-	ReceiverLlmGatewayNotRouted     metric.Int64Counter
-	ReceiverLlmGatewayRequests      metric.Int64Counter
-	ReceiverLlmGatewayRouted        metric.Int64Counter
-	ReceiverLlmGatewaySpansDropped  metric.Int64Counter
+	meter                               metric.Meter
+	mu                                  sync.Mutex
+	registrations                       []metric.Registration
+	ReceiverLlmGatewayActiveStreams     metric.Int64UpDownCounter
+	ReceiverLlmGatewayInjected          metric.Int64Counter
+	ReceiverLlmGatewayLabelErrors       metric.Int64Counter
+	ReceiverLlmGatewayNotInjected       metric.Int64Counter
+	ReceiverLlmGatewayNotRouted         metric.Int64Counter
+	ReceiverLlmGatewayRequests          metric.Int64Counter
+	ReceiverLlmGatewayRouted            metric.Int64Counter
+	ReceiverLlmGatewaySpansDropped      metric.Int64Counter
+	ReceiverLlmGatewayTokensCaptured    metric.Int64Counter
+	ReceiverLlmGatewayTokensNotCaptured metric.Int64Counter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -111,6 +113,18 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_receiver_llm_gateway_spans_dropped",
 		metric.WithDescription("Spans that did not reach the pipeline. [Development]"),
 		metric.WithUnit("{spans}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverLlmGatewayTokensCaptured, err = builder.meter.Int64Counter(
+		"otelcol_receiver_llm_gateway_tokens_captured",
+		metric.WithDescription("Chat completions whose token ids are on their span. [Development]"),
+		metric.WithUnit("{requests}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverLlmGatewayTokensNotCaptured, err = builder.meter.Int64Counter(
+		"otelcol_receiver_llm_gateway_tokens_not_captured",
+		metric.WithDescription("Chat completions to a server that returns token ids that have none, by reason (the README has them). [Development]"),
+		metric.WithUnit("{requests}"),
 	)
 	errs = errors.Join(errs, err)
 	return &builder, errs

@@ -27,6 +27,8 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ReceiverLlmGatewayRequests.Add(context.Background(), 1)
 	tb.ReceiverLlmGatewayRouted.Add(context.Background(), 1)
 	tb.ReceiverLlmGatewaySpansDropped.Add(context.Background(), 1)
+	tb.ReceiverLlmGatewayTokensCaptured.Add(context.Background(), 1)
+	tb.ReceiverLlmGatewayTokensNotCaptured.Add(context.Background(), 1)
 	AssertEqualReceiverLlmGatewayActiveStreams(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
@@ -49,6 +51,12 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverLlmGatewaySpansDropped(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverLlmGatewayTokensCaptured(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverLlmGatewayTokensNotCaptured(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 

@@ -21,6 +21,10 @@ type Answer struct {
 
 	done  bool // the end mark of a stream was seen
 	limit int  // bytes of content that may still be kept
+
+	tokens     Tokens // of the one choice
+	manyTokens bool   // more than are kept
+	oddTokens  bool   // what came is not what was understood
 }
 
 // Choice is one of the answers. Its texts grow as chunks come.
@@ -116,6 +120,8 @@ func (a *Answer) add(doc gjson.Result, part string) {
 			a.Model = orOld(v, a.Model)
 		case "usage":
 			a.usage(v)
+		case "prompt_token_ids":
+			a.promptIDs(v)
 		case "error":
 			if v.IsObject() || v.Type == gjson.String {
 				a.fail(v)
@@ -160,6 +166,7 @@ func (a *Answer) choice(v gjson.Result, part string) {
 		return
 	}
 	c.Finish = orOld(v.Get("finish_reason"), c.Finish)
+	a.generated(v.Get("token_ids"), v.Get("logprobs"))
 	m := readMessage(v.Get(part))
 	c.Role = orOld(m.role, c.Role)
 	a.keep(&c.Reasoning, m.reasoning)

@@ -14,9 +14,9 @@ import (
 // event out of the stream. It must not change doc's bytes.
 type Edit func(doc []byte) []byte
 
-// maxEdited bounds the body of an answer that is edited, which has to be held
+// MaxEdited bounds the body of an answer that is edited, which has to be held
 // whole. A larger one passes as it is, as does a stream from an event above maxEvent on.
-const maxEdited = 32 << 20
+const MaxEdited = 32 << 20
 
 // Editor edits an answer on its way. What is not JSON passes as it is, and an
 // event goes on as soon as it is whole. It reads no further than its source does,
@@ -71,7 +71,7 @@ func (e *Editor) whole() {
 			e.in = doc
 		}
 		e.pass()
-	case e.err != nil, len(e.in) > maxEdited:
+	case e.err != nil, len(e.in) > MaxEdited:
 		e.pass()
 	}
 }

@@ -94,10 +94,10 @@ func TestEditorHandsOnTheError(t *testing.T) {
 // TestEditorIsBounded: what has no end is not held.
 func TestEditorIsBounded(t *testing.T) {
 	for _, stream := range []bool{true, false} {
-		e := NewEditor(io.NopCloser(io.LimitReader(endless{}, maxEdited+maxEvent)), stream, func(doc []byte) []byte { return doc })
+		e := NewEditor(io.NopCloser(io.LimitReader(endless{}, MaxEdited+maxEvent)), stream, func(doc []byte) []byte { return doc })
 		n, err := io.Copy(io.Discard, e)
 		require.NoError(t, err)
-		assert.EqualValues(t, maxEdited+maxEvent, n)
+		assert.EqualValues(t, MaxEdited+maxEvent, n)
 		assert.Nil(t, e.in)
 	}
 }

@@ -23,12 +23,17 @@ type Request struct {
 	TopP             *float64
 	FrequencyPenalty *float64
 	PresencePenalty  *float64
+	MinP             *float64
 	TopK             *int64
 	MaxTokens        *int64
 	Seed             *int64
 	Choices          *int64 // n
 	Stop             []string
 	JSON             bool // the answer must be JSON
+
+	// Constraints are the members that keep the model from its own choice of
+	// tokens, see [constraint]; nil = none.
+	Constraints []string
 
 	Messages string // semconv input messages, a JSON array; "" = none or not asked for
 	Tools    string // semconv tool definitions, a JSON array; "" = none or not asked for
@@ -48,6 +53,7 @@ func ParseRequest(body []byte, content bool) (Request, error) {
 		return r, errNotObject
 	}
 	doc.ForEach(func(key, v gjson.Result) bool {
+		r.constrain(key.String(), v)
 		switch key.String() {
 		case "messages":
 			if content && v.IsArray() {
@@ -75,6 +81,8 @@ func (r *Request) setting(key string, v gjson.Result) {
 		r.Temperature = number(v)
 	case "top_p":
 		r.TopP = number(v)
+	case "min_p":
+		r.MinP = number(v)
 	case "frequency_penalty":
 		r.FrequencyPenalty = number(v)
 	case "presence_penalty":

@@ -126,6 +126,7 @@ func (b *builder) cause(n *node) *node {
 func (b *builder) modelStep(s *Step, n *node) {
 	s.Kind = KindModel
 	*s.Model = n.call.ModelCall
+	s.Model.base(n)
 	if !n.partial {
 		s.Model.Input = b.table.indices(n.call.Prompt)
 	}

@@ -1,6 +1,7 @@
 package trajectory
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
@@ -113,8 +114,8 @@ func sameCall(a, b *Call) bool {
 // copy.
 func merged(s, o *Span) *Span {
 	m := *s
-	if m.Agent == "" {
-		m.Agent = o.Agent
+	if m.Agent == "" || s.Gateway && !o.Gateway && o.Agent != "" {
+		m.Agent = o.Agent // the gateway's is that of its configuration
 	}
 	if m.Error == "" && o.Call != nil && len(o.Call.Reply) == 0 {
 		m.Error = o.Error
@@ -132,7 +133,13 @@ func merged(s, o *Span) *Span {
 	if o.Call != nil {
 		c := *s.Call
 		c.fill(o.Call)
+		if o.Gateway && !s.Gateway {
+			c.servedBy(o.Call)
+		}
 		m.Call = &c
+	}
+	if o.Gateway != s.Gateway {
+		m.Attributes = union(s.Attributes, o.Attributes)
 	}
 	return &m
 }
@@ -142,6 +149,27 @@ func joinDialects(a, b string) string {
 		return b
 	}
 	return a + "," + b
+}
+
+// servedBy takes from the gateway's witness what the gateway knows best: the
+// tokens, how they were generated, and what served them.
+func (c *Call) servedBy(g *Call) {
+	own := *c
+	c.ResponseModel, c.Adapter, c.Bundle = g.ResponseModel, g.Adapter, g.Bundle
+	c.Temperature, c.TopP, c.TopK, c.MaxTokens, c.Seed = g.Temperature, g.TopP, g.TopK, g.MaxTokens, g.Seed
+	c.Constrained, c.LogprobsMode = g.Constrained, g.LogprobsMode
+	c.PromptTokenIDs, c.TokenIDs, c.Logprobs = g.PromptTokenIDs, g.TokenIDs, g.Logprobs
+	c.fill(&own)
+}
+
+// union is both maps in one; a's values win.
+func union(a, b map[string]string) map[string]string {
+	if len(b) == 0 {
+		return a
+	}
+	out := maps.Clone(b)
+	maps.Copy(out, a)
+	return out
 }
 
 // fill takes from o what c does not say.

@@ -82,7 +82,7 @@ bin/golangci-lint: Makefile
 	@touch $@
 
 .PHONY: fuzz
-fuzz: ## Run every fuzz target, one after the other [FUZZTIME=10s]
+fuzz: ## Run every fuzz target, as many at once as there are cores [FUZZTIME=10s]
 	@.ci/fuzz '$(FUZZTIME)'
 
 .PHONY: grade

@@ -20,26 +20,16 @@ func (n *adapterNight) estimateStage(s selected, sc scores, g groups) (advantage
 			list[i] = grpo.Group{Key: taskOf(&group), Bucket: group.Tenant, Returns: group.Returns}
 		}
 		estimated, dropped := plan.Estimate(list)
-		out := advantages{Head: AdvantageHead{Normalize: plan.Recipe.Normalize, Dropped: dropped, LeftOut: map[string]int{}}}
+		out := advantages{Head: AdvantageHead{Normalize: plan.Recipe.Normalize, Dropped: dropped}}
 		for i, group := range g.Rows {
 			e := estimated[i]
 			row := ScoredGroup{Group: group, Advantages: e.Advantages, Dropped: e.Dropped, Kind: e.Kind, Baselines: e.Baselines}
-			if e.Advantages == nil {
-				if row.Dropped == grpo.Informative { // sft: none is an example
-					row.Dropped = noExample
-				}
-				out.Head.LeftOut[string(row.Dropped)] += len(group.IDs)
-			} else {
-				out.Head.Taught++
-				out.Head.Trained += len(group.IDs)
+			if e.Advantages == nil && row.Dropped == grpo.Informative { // sft: none is an example
+				row.Dropped = noExample
 			}
 			out.Rows = append(out.Rows, row)
 		}
-		if out.Head.Taught == 0 {
-			held := map[string]int{"held_out": sc.Head.Scored - g.Head.Members}
-			return out, nothing(s.Head.Live, s.Head.LeftOut, sc.Head.LeftOut, out.Head.LeftOut, held)
-		}
-		return out, nil
+		return tallied(out, s, sc, g)
 	})
 }
 

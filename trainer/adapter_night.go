@@ -166,15 +166,7 @@ func (n *adapterNight) path(ctx context.Context) (*Result, error) {
 	if err := n.remember(); err != nil {
 		return nil, err
 	}
-	sel, err := n.selectStage(ctx, n.ledger.uses())
-	if err != nil {
-		return nil, err
-	}
-	sc, err := n.scoreStage(ctx, sel)
-	if err != nil {
-		return nil, err
-	}
-	grouped, err := n.groupStage(ctx, sel, sc)
+	sel, sc, grouped, err := n.gather(ctx, n.ledger.uses())
 	if err != nil {
 		return nil, err
 	}

@@ -154,15 +154,7 @@ type night struct {
 
 // path runs the stages in their order.
 func (n *night) path(ctx context.Context) (*Result, error) {
-	selected, err := n.selectStage(ctx, nil)
-	if err != nil {
-		return nil, err
-	}
-	scored, err := n.scoreStage(ctx, selected)
-	if err != nil {
-		return nil, err
-	}
-	grouped, err := n.groupStage(ctx, selected, scored)
+	selected, scored, grouped, err := n.gather(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -184,4 +176,19 @@ func (n *night) path(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	return n.report(selected, scored, taught, learned, verdict, packed)
+}
+
+// gather runs the stages that all nights begin with. used counts the nights that
+// trained on each trajectory.
+func (n *night) gather(ctx context.Context, used map[string]int) (selected, scores, groups, error) {
+	sel, err := n.selectStage(ctx, used)
+	if err != nil {
+		return sel, scores{}, groups{}, err
+	}
+	sc, err := n.scoreStage(ctx, sel)
+	if err != nil {
+		return sel, sc, groups{}, err
+	}
+	g, err := n.groupStage(ctx, sel, sc)
+	return sel, sc, g, err
 }

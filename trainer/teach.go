@@ -69,23 +69,31 @@ func (n *night) advantageStage(s selected, sc scores, g groups) (advantages, err
 			returns[i] = g.Rows[i].Returns
 		}
 		list, dropped := grpo.Batch(returns, grpo.Options{Normalize: normalize})
-		out := advantages{Head: AdvantageHead{Normalize: normalize, Dropped: dropped, LeftOut: map[string]int{}}}
+		out := advantages{Head: AdvantageHead{Normalize: normalize, Dropped: dropped}}
 		for i, group := range g.Rows {
-			row := ScoredGroup{Group: group, Advantages: list[i], Dropped: grpo.SignalOf(group.Returns)}
-			if list[i] == nil {
-				out.Head.LeftOut[string(row.Dropped)] += len(group.IDs)
-			} else {
-				out.Head.Taught++
-				out.Head.Trained += len(group.IDs)
-			}
-			out.Rows = append(out.Rows, row)
+			out.Rows = append(out.Rows, ScoredGroup{Group: group, Advantages: list[i], Dropped: grpo.SignalOf(group.Returns)})
 		}
-		if out.Head.Taught == 0 {
-			held := map[string]int{"held_out": sc.Head.Scored - g.Head.Members}
-			return out, nothing(s.Head.Live, s.Head.LeftOut, sc.Head.LeftOut, out.Head.LeftOut, held)
-		}
-		return out, nil
+		return tallied(out, s, sc, g)
 	})
+}
+
+// tallied counts which groups teach; it is an error if none does.
+func tallied(out advantages, s selected, sc scores, g groups) (advantages, error) {
+	h := &out.Head
+	h.LeftOut = map[string]int{}
+	for i := range out.Rows {
+		if row := &out.Rows[i]; row.Advantages == nil {
+			h.LeftOut[string(row.Dropped)] += len(row.IDs)
+		} else {
+			h.Taught++
+			h.Trained += len(row.IDs)
+		}
+	}
+	if h.Taught > 0 {
+		return out, nil
+	}
+	held := map[string]int{"held_out": sc.Head.Scored - g.Head.Members}
+	return out, nothing(s.Head.Live, s.Head.LeftOut, sc.Head.LeftOut, h.LeftOut, held)
 }
 
 // samples are what learning and the gate see.

@@ -187,7 +187,9 @@ func TestStepsAreTold(t *testing.T) {
 		}
 		return n
 	}
-	last := func(name string) float64 { return b.metrics["tracegrad.train."+name].GetGauge().GetDataPoints()[0].GetAsDouble() }
+	last := func(name string) float64 {
+		return b.metrics["tracegrad.train."+name].GetGauge().GetDataPoints()[0].GetAsDouble()
+	}
 	assert.Equal(t, []int64{2, 150, 12}, []int64{sum("steps"), sum("tokens"), sum("trajectories")}, "what was taken, once")
 	assert.Equal(t, []float64{0.25, 0.2, 0.5, 0, 0.125}, []float64{last("loss"), last("kl"), last("ess"), last("clip_fraction"), last("kl_base")})
 	assert.Nil(t, b.metrics["tracegrad.train.value_loss"], "what was not computed is not told")

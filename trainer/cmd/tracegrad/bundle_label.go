@@ -1,9 +1,9 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,11 +14,11 @@ func newBundleLabel() *cobra.Command {
 	var candidate, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "label BUNDLE LABEL",
-		Short: "Point a label at a bundle: promote it, or go back",
-		Long: `Label points a label at a bundle among its siblings. Gateways that follow the
-label take the bundle when they start, and the next night of training starts
-from production.`,
-		Example: "  tracegrad bundle label bundles/4068f0a8 production\n  tracegrad bundle label bundles/canary production",
+		Short: "Point a label, such as canary, at a bundle",
+		Long: `Label points a label at a bundle among its siblings, and records it for
+tracegrad bundle rollback. Gateways that follow the label serve the bundle to the
+calls that begin from then on. For production, see tracegrad bundle promote.`,
+		Example: "  tracegrad bundle label bundles/4068f0a8 canary",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			b, err := openBundle(args[0])
@@ -28,15 +28,11 @@ from production.`,
 			if b.Manifest.Status != bundle.StatusReleased && !candidate {
 				return fmt.Errorf("label %s: its gate has not passed (%s): insist with --allow-candidate; a gateway that is to apply it needs allow_candidate: true as well", b.Dir, b.Manifest.Gate.Reason)
 			}
-			root := filepath.Dir(b.Dir)
-			if err := errors.Join(bundle.Verify(b), bundle.SetLabel(root, args[1], b.ID())); err != nil {
+			if err := bundle.Verify(b); err != nil {
 				return err
 			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), map[string]string{"bundles": root, "label": args[1], "id": b.ID()})
-			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is now %s\n", filepath.Join(root, args[1]), b.ID())
-			return err
+			m := bundle.Move{At: time.Now(), To: b.ID(), Forced: b.Manifest.Status != bundle.StatusReleased}
+			return moveLabel(cmd.OutOrStdout(), filepath.Dir(b.Dir), args[1], m, false, asJSON)
 		},
 	}
 	cmd.Flags().BoolVar(&candidate, "allow-candidate", false, "take a bundle whose gate has not passed")

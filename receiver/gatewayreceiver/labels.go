@@ -71,9 +71,6 @@ func (f *follower) start() error {
 		f.say("Applying a bundle", &f.production)
 		return nil
 	}
-	if _, err := os.Stat(f.cfg.Directory); err != nil {
-		return fmt.Errorf("%s::directory: %w: make the folder that bundles are put into, or name another", f.section, err)
-	}
 	id, err := f.labelled(&f.production)
 	if err == nil && id != "" {
 		err = f.take(&f.production, id)
@@ -82,7 +79,7 @@ func (f *follower) start() error {
 		return fmt.Errorf("%s::label: %w", f.section, err)
 	}
 	if id == "" {
-		f.log.Info("A label is not set: its calls pass without a bundle until it is", zap.String("label", f.cfg.Label), zap.String("directory", f.cfg.Directory))
+		f.log.Warn("A label is not set: calls pass without a bundle until it is", zap.String("label", f.cfg.Label), zap.String("directory", f.cfg.Directory))
 	}
 	return nil
 }
@@ -139,11 +136,14 @@ func (f *follower) look(l *followed, now time.Time) {
 	}
 }
 
-// labelled is the id that a label holds; "" = it is not set.
+// labelled is the id that a label holds; "" = it is not set. A folder that is not
+// there yet has no labels; one that is gone for a moment has not unset them.
 func (f *follower) labelled(l *followed) (string, error) {
 	id, err := bundle.LabelID(f.cfg.Directory, l.label)
 	if errors.Is(err, fs.ErrNotExist) {
-		_, err = os.Stat(f.cfg.Directory) // a folder that is gone for a moment has not unset the label
+		if _, err = os.Stat(f.cfg.Directory); errors.Is(err, fs.ErrNotExist) && l.current.Load() == nil {
+			err = nil
+		}
 	}
 	return id, err
 }

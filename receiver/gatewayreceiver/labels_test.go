@@ -101,11 +101,12 @@ func writeLabel(t *testing.T, root, content string) {
 	require.NoError(t, os.WriteFile(labelFile(root), []byte(content), 0o600))
 }
 
-// TestLabelsAreFollowed: unset, set, moved, unset; and a bundle that arrives
-// after its label is taken then.
+// TestLabelsAreFollowed: no folder yet, unset, set, moved, unset; and a bundle
+// that arrives after its label is taken then.
 func TestLabelsAreFollowed(t *testing.T) {
-	root := t.TempDir()
-	one, two := packAdapter(t, root, "one"), packAdapter(t, root, "two")
+	later := t.TempDir()
+	root := filepath.Join(t.TempDir(), "bundles")
+	one, two := packAdapter(t, later, "one"), packAdapter(t, later, "two")
 	up := &loraServer{t: t, loaded: []string{one.AdapterName(), two.AdapterName()}}
 	g := start(t, up.ServeHTTP, consumertest.NewNop(), following(root, func(c *BundleConfig) { c.RefreshInterval = time.Minute }))
 	f := g.gateway.followers[0]
@@ -117,6 +118,9 @@ func TestLabelsAreFollowed(t *testing.T) {
 		res, _ := g.post(loraRequest(t, "adapter"))
 		assert.Equal(t, want, res.Header.Get(headerBundle))
 	}
+	serving("")
+	require.NoError(t, os.Rename(later, root))
+	one.Dir, two.Dir = filepath.Join(root, one.ID()), filepath.Join(root, two.ID())
 	serving("")
 	setLabel(t, root, "production", one)
 	serving(one.ID())

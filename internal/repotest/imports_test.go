@@ -37,6 +37,7 @@ var rooms = []room{
 	{folder: "internal/history", imports: []string{"internal/records", "internal/otlp"}, pdata: true},
 	{folder: "internal/backfill", imports: append([]string{"internal/history", "internal/otlp", "internal/records", "internal/buffer"}, nouns...), pdata: true},
 	{folder: "internal/localcollector"},
+	{folder: "internal/vllmtest", std: true}, // a server for tests
 	{folder: "internal/cmd", imports: []string{"internal/otlp", "internal/localcollector"}},
 	{folder: "internal/cmd/bench", imports: append([]string{"internal/otlp", "internal/localcollector"}, nouns...), pdata: true}, // makes its own load
 	{folder: "internal/cmd/frameworks", imports: []string{"internal/doctor"}},

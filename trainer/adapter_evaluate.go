@@ -10,8 +10,7 @@ import (
 // trained on and of what was held out. It decides nothing: an adapter is judged
 // by what it generates.
 type Evaluated struct {
-	Passed  bool       `json:"passed"`
-	Reason  string     `json:"reason"`
+	Warning string     `json:"warning,omitempty"` // that belongs to the verdict
 	Train   Shift      `json:"train"`
 	Holdout Shift      `json:"holdout"`
 	Logged  *OffPolicy `json:"off_policy"` // of the holdout; null: Why says why
@@ -37,9 +36,6 @@ type OffPolicy struct {
 
 type evaluated = artifact[Evaluated, none]
 
-// reportOnly is why no adapter is released yet.
-const reportOnly = "report only: adapters are released by paired re-rolls of held-out prompts on base and candidate, which this version does not make; try the candidate on part of the traffic before you promote it"
-
 func (n *adapterNight) evaluateStage(ctx context.Context, sc scores, s sequences, f said, u updated) (evaluated, error) {
 	inputs := []any{n.digestOf("score"), n.digestOf("sequence"), n.digestOf("forward")}
 	return stage(n.run, "evaluate", inputs, func() (evaluated, error) {
@@ -47,7 +43,7 @@ func (n *adapterNight) evaluateStage(ctx context.Context, sc scores, s sequences
 		if err != nil {
 			return evaluated{}, err
 		}
-		out := Evaluated{Reason: reportOnly}
+		var out Evaluated
 		w := weigher{returns: returnsByID(sc)}
 		for i := range s.Rows {
 			row, old := s.Rows[i], doubles(f.Rows[i].Old)
@@ -66,7 +62,7 @@ func (n *adapterNight) evaluateStage(ctx context.Context, sc scores, s sequences
 		out.Holdout.mean()
 		out.Logged, out.Why = w.estimate()
 		if limit := n.Config.Algorithm.Stop.MaxKL; limit > 0 && out.Train.Moved > limit {
-			out.Reason += fmt.Sprintf("; the last step moved the policy to %.4g nats per token, beyond algorithm.stop.max_kl (%.4g)", out.Train.Moved, limit)
+			out.Warning = fmt.Sprintf("the last step moved the policy to %.4g nats per token, beyond algorithm.stop.max_kl (%.4g)", out.Train.Moved, limit)
 		}
 		return evaluated{Head: out}, nil
 	})

@@ -100,6 +100,7 @@ func (r *run) freeze(db *query.DB) error {
 // or by trouble with its engine, has not: it can go on.
 func (n *adapterNight) ended(ctx context.Context, err error) error {
 	var engineTrouble *engineError
+	var gate *PendingError
 	switch {
 	case err == nil && !n.planOnly:
 		n.Ended = "done"
@@ -107,6 +108,9 @@ func (n *adapterNight) ended(ctx context.Context, err error) error {
 		n.Ended = "planned"
 	case ctx.Err() != nil:
 		return &interrupted{"the same command (run " + n.ID + ")", ctx.Err()}
+	case errors.As(err, &gate):
+		gate.Run = n.ID
+		return errors.Join(gate, n.save())
 	case errors.As(err, &engineTrouble):
 		if n.stuck() < maxStuck {
 			return errors.Join(fmt.Errorf("%w; the same command goes on with run %s", err, n.ID), n.save())
@@ -174,8 +178,8 @@ func (n *adapterNight) path(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n.server, err = n.engineFor(ctx, n.Config); err != nil {
-		return nil, engineTrouble(err)
+	if err = n.openEngine(ctx); err != nil {
+		return nil, err
 	}
 	seq, err := n.sequenceStage(ctx, sel, sc, adv)
 	if err != nil {
@@ -202,14 +206,26 @@ func (n *adapterNight) path(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	packed, err := n.packAdapter(ctx, sel, sc, adv, seq, moved, verdict)
+	adapter, err := n.exportStage(ctx, moved)
+	if err != nil {
+		return nil, err
+	}
+	if err := n.tidy(moved.Head.State); err != nil {
+		return nil, err
+	}
+	n.rest()
+	judged, err := n.judgeStage(ctx, sel, adapter, verdict)
+	if err != nil {
+		return nil, err
+	}
+	packed, err := n.packAdapter(sel, sc, adv, seq, moved, verdict, adapter, judged)
 	if err != nil {
 		return nil, err
 	}
 	if err := n.writeDown(sel, grouped, moved, packed); err != nil {
 		return nil, err
 	}
-	return n.reportAdapter(sel, sc, adv, seq, moved, verdict, packed)
+	return n.reportAdapter(sel, sc, adv, seq, moved, verdict, judged, packed)
 }
 
 // remember reads what earlier nights left.
@@ -278,9 +294,6 @@ func (n *adapterNight) writeDown(s selected, g groups, m updated, p packed) erro
 		if err != nil {
 			return fmt.Errorf("write %s: %w", trackerFile, err)
 		}
-	}
-	if err := n.tidy(m.Head.State); err != nil {
-		return err
 	}
 	until := n.Now
 	if s.Head.Until != nil {

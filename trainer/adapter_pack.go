@@ -1,7 +1,6 @@
 package trainer
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"os"
@@ -14,20 +13,16 @@ import (
 )
 
 // adapterMetric is what the gate's numbers estimate, for the model card.
-const adapterMetric = "mean return of held-out attempts under the candidate less their logged mean, by importance weights; reported, not decided on"
+const adapterMetric = "mean return of rollouts of held-out prompts: candidate less the policy it started from, on one server, with the same seeds"
 
-// packAdapter fetches the adapter and packs it as a candidate.
-func (n *adapterNight) packAdapter(ctx context.Context, s selected, sc scores, a advantages, seq sequences, u updated, v evaluated) (packed, error) {
+// packAdapter packs the adapter with the gate's verdict.
+func (n *adapterNight) packAdapter(s selected, sc scores, a advantages, seq sequences, u updated, v evaluated, e exported, j judged) (packed, error) {
 	pack := func() (packed, error) {
-		model, err := n.at(ctx, u.Head.State)
+		adapter, err := readFolder(filepath.Join(n.dir, e.Head.Folder))
 		if err != nil {
-			return packed{}, err
+			return packed{}, fmt.Errorf("read adapter: %w", err)
 		}
-		adapter, err := model.Export(ctx, fmt.Sprintf("%s-adapter-%d", n.ID, n.Starts))
-		if err != nil {
-			return packed{}, engineTrouble(err)
-		}
-		m := n.manifest(s, sc, seq, v)
+		m := n.manifest(s, sc, seq, v, j)
 		files, err := bundle.AdapterFiles(m, adapter)
 		if err != nil {
 			return packed{}, err
@@ -52,19 +47,26 @@ func (n *adapterNight) packAdapter(ctx context.Context, s selected, sc scores, a
 	return out, nil
 }
 
-func (n *adapterNight) manifest(s selected, sc scores, seq sequences, v evaluated) bundle.Manifest {
+func (n *adapterNight) manifest(s selected, sc scores, seq sequences, v evaluated, j judged) bundle.Manifest {
 	c := n.Config
 	m := bundle.Manifest{
 		Kind: bundle.KindAdapter, Name: c.Name, Status: bundle.StatusCandidate, CreatedAt: n.Now, Agents: c.Agents, BaseModel: c.Adapter.BaseModel,
 		Provenance: bundle.Provenance{Dataset: s.Head.Dataset, SQL: s.Head.SQL, Rewards: sc.Head.Rewards, Run: n.ID},
-		Gate:       bundle.Gate{Passed: v.Head.Passed, Metric: adapterMetric, Holdout: seq.Head.Holdout.Rollouts, Reason: v.Head.Reason},
+		Gate:       bundle.Gate{Passed: j.Head.Passed, Metric: adapterMetric, Holdout: s.Head.Holdout, Reason: j.Head.Reason},
+	}
+	if j.Head.Passed {
+		m.Status = bundle.StatusReleased
 	}
 	if n.base != nil {
 		m.Provenance.Parent = n.base.ID()
 	}
 	if o := v.Head.Logged; o != nil {
 		gain := o.Estimate - o.Mean
-		m.Gate.Estimate, m.Gate.Support = &gain, int(o.Effective)
+		m.Gate.OffPolicy, m.Gate.ESS = &gain, &o.Effective
+	}
+	if r := j.Head.Compared; r != nil {
+		m.Gate.Support, m.Gate.Estimate, m.Gate.CILow, m.Gate.CIHigh = r.Support, &r.Difference, &r.Low, &r.High
+		m.Gate.BaseMean, m.Gate.CandidateMean = &r.Base, &r.Candidate
 	}
 	return m
 }

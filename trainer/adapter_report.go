@@ -23,6 +23,7 @@ type AdapterResult struct {
 	LeftOut   map[string]int `json:"left_out_rollouts,omitempty"`
 	Update    *Updated       `json:"update"`   // null: only planned
 	Evaluated *Evaluated     `json:"evaluate"` // null: only planned
+	Judged    *Judged        `json:"judged"`   // null: only planned
 	Metrics   string         `json:"metrics,omitempty"`
 }
 
@@ -33,6 +34,7 @@ type adapterPage struct {
 	Sequences SequenceHead
 	Updated   Updated
 	Evaluated Evaluated
+	Judged    Judged
 	LastNight *Night
 	Alpha     float64
 	Curves    []curveView
@@ -67,15 +69,19 @@ func (n *adapterNight) planned(s selected, sc scores, a advantages, seq sequence
 	return r
 }
 
-func (n *adapterNight) reportAdapter(s selected, sc scores, a advantages, seq sequences, u updated, v evaluated, b packed) (*Result, error) {
+func (n *adapterNight) reportAdapter(s selected, sc scores, a advantages, seq sequences, u updated, v evaluated, j judged, b packed) (*Result, error) {
 	r := n.result(s, sc, a, seq)
 	r.Bundle = b.Head
-	r.Verdict.Passed, r.Verdict.Reason = v.Head.Passed, v.Head.Reason
+	r.Verdict.Passed, r.Verdict.Reason = j.Head.Passed, j.Head.Reason
+	if c := j.Head.Compared; c != nil {
+		r.Verdict.Support, r.Verdict.Effect = c.Support, &prompt.Interval{Estimate: c.Difference, Low: c.Low, High: c.High, Confidence: c.Confidence}
+	}
 	r.Adapter.LeftOut, r.Adapter.Update, r.Adapter.Evaluated = u.Head.LeftOut, &u.Head, &v.Head
+	r.Adapter.Judged = &j.Head
 	r.Adapter.Metrics = filepath.Join(n.dir, metricsFile)
 	p := adapterPage{
 		page:   page{Manifest: &n.Manifest, Select: s.Head, Score: sc.Head, Taught: a.Head, Bundle: b.Head, Counts: r.Counts},
-		Engine: n.server.About(), Sequences: seq.Head, Updated: u.Head, Evaluated: v.Head, LastNight: n.ledger.last(), Alpha: n.Config.Adapter.LoRA.alpha(),
+		Engine: n.server.About(), Sequences: seq.Head, Updated: u.Head, Evaluated: v.Head, Judged: j.Head, LastNight: n.ledger.last(), Alpha: n.Config.Adapter.LoRA.alpha(),
 		LeftCalls: counted(seq.Head.Tally.LeftOut), Served: counted(seq.Head.Models),
 	}
 	p.Funnel = funnel(p.Counts, s, sc)

@@ -3,7 +3,6 @@ package trainer
 import (
 	"context"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 
@@ -42,7 +41,7 @@ const anyModel = "any"
 // holdout as is scored with the candidate.
 func (n *adapterNight) sequenceStage(ctx context.Context, s selected, sc scores, a advantages) (sequences, error) {
 	c, about := n.Config.Adapter, n.server.About()
-	inputs := []any{c.BaseModel, c.Models, n.longest(), c.Temperature, c.Constrained, c.HoldoutTokens, about.Vocabulary, about.Tokenizer, n.digestOf("select"), n.digestOf("score")}
+	inputs := []any{c.BaseModel, c.Models, n.longest(), c.Temperature, c.Constrained, c.HoldoutTokens, n.baseID(), n.Config.Algorithm.OffPolicy.Kind, n.Config.Algorithm.Name, about.Vocabulary, about.Tokenizer, n.digestOf("select"), n.digestOf("score")}
 	return stage(n.run, "sequence", inputs, func() (sequences, error) {
 		b := n.sequencer()
 		train, holdout := trained(a), held(s, sc)
@@ -105,7 +104,7 @@ func (n *adapterNight) sequencer() *sequencer {
 	b := &sequencer{adapterNight: n, out: sequences{Head: SequenceHead{Models: map[string]int{}, LeftOut: map[string]int{}, Tokenizer: about.Tokenizer}}}
 	b.o = sequence.Options{
 		Vocabulary: about.Vocabulary, MaxLength: n.longest(), Temperature: c.Temperature,
-		Constrained: c.Constrained, Use: c.use, Tokenizer: n.server.Tokenizer(),
+		Constrained: c.Constrained, Use: n.use, Foreign: n.foreign, Tokenizer: n.server.Tokenizer(),
 	}
 	return b
 }
@@ -170,36 +169,6 @@ func (b *sequencer) groups(a advantages) {
 			b.out.Head.EmptyGroups++
 		}
 	}
-}
-
-// servedBy is the model that served a call, as exactly as is known.
-func servedBy(m *trajectory.ModelCall) string {
-	for _, name := range []string{m.Adapter, m.ResponseModel, m.RequestModel} {
-		if name != "" {
-			return name
-		}
-	}
-	return "unknown"
-}
-
-// use says why a model call is not of the policy that is trained: a token of
-// another model has a probability under this one that says nothing of how it
-// came about.
-func (a *AdapterConfig) use(s *trajectory.Step) string {
-	if len(a.Models) == 1 && a.Models[0] == anyModel {
-		return ""
-	}
-	known := a.Models
-	if len(known) == 0 {
-		known = []string{a.BaseModel, path.Base(strings.ReplaceAll(a.BaseModel, `\`, "/"))}
-	}
-	m := s.Model
-	for _, name := range []string{m.Adapter, m.ResponseModel, m.RequestModel} {
-		if name != "" && slices.ContainsFunc(known, func(k string) bool { return strings.EqualFold(k, name) }) {
-			return ""
-		}
-	}
-	return leftOther
 }
 
 // nothing is ErrNothingToTrain with what became of the calls, and, where other

@@ -6,11 +6,13 @@ import (
 	"strings"
 
 	"github.com/tracegrad/tracegrad/trainer/grpo"
+	"github.com/tracegrad/tracegrad/trainer/reroll"
 )
 
 // checkAdapter reports what no adapter can be trained with.
 func checkAdapter(c *Config, require requirement) {
 	checkAlgorithm(&c.Algorithm, require)
+	checkGate(&c.Gate, require)
 	a := &c.Adapter
 	require(a.BaseModel != "", "adapter.base_model", "is missing", "name the model that agents are served by, as the engine knows it: a folder or a name")
 	require(a.Engine == "" || isURL(a.Engine), "adapter.engine", fmt.Sprintf("%q is not the url of a server", a.Engine),
@@ -30,6 +32,27 @@ func checkAdapter(c *Config, require requirement) {
 	require(a.Temperature > 0, "adapter.temperature", "must be above 0", "use 1")
 	require(1 <= a.SaveEvery, "adapter.save_every", "is too small", "use 1 or more")
 	require(a.HoldoutTokens >= 0, "adapter.holdout_tokens", "is negative", "use a number, or 0 to leave the holdout alone")
+}
+
+// checkGate reports what no adapter can be judged with.
+func checkGate(g *GateConfig, require requirement) {
+	require(g.Server == "" || isURL(g.Server), "gate.server", fmt.Sprintf("%q is not the url of a server", g.Server), "use a url such as http://127.0.0.1:8000/v1")
+	require(g.Server != "" || g.Model == "", "gate.model", "has no server that knows it", "set gate.server, or remove the key")
+	require(0 <= g.Prompts, "gate.prompts", "is negative", "use a number such as 200, or 0 for all")
+	require(1 <= g.Rollouts && g.Rollouts <= 1024, "gate.rollouts", "is out of range", "use 1 or more, such as 4")
+	require(1 <= g.Concurrency && g.Concurrency <= 1024, "gate.concurrency", "is out of range", "use 1 or more, such as 8")
+	require(g.Temperature.Value == nil || *g.Temperature.Value >= 0, "gate.temperature", "is negative", "use a number such as 1, or none for what was logged")
+	require(0 <= g.MaxTokens, "gate.max_tokens", "is negative", "use a number, or 0 for what was logged")
+}
+
+// sampling is what the gate replaces of what was logged.
+func (g *GateConfig) sampling() (s reroll.Sampling) {
+	s.Temperature = g.Temperature.Value
+	if g.MaxTokens > 0 {
+		most := int64(g.MaxTokens)
+		s.MaxTokens = &most
+	}
+	return s
 }
 
 // targets are the parts of a model that an adapter can change, as the protocol

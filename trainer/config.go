@@ -59,6 +59,17 @@ type GateConfig struct {
 	MinSupport int     `yaml:"min_support" json:"min_support"` // matched pairs
 	Confidence float64 `yaml:"confidence" json:"confidence"`   // of the interval
 	Threshold  float64 `yaml:"threshold" json:"threshold"`     // the lower bound must be above it
+
+	// For policy: adapter, which is judged by what it generates.
+	Server      string   `yaml:"server" json:"server"`           // url of an inference server; "" = nobody is asked, and nothing released
+	Model       string   `yaml:"model" json:"model"`             // the base model as the server knows it; "" = adapter.base_model
+	Prompts     int      `yaml:"prompts" json:"prompts"`         // most held-out prompts that are asked; 0 = all
+	Rollouts    int      `yaml:"rollouts" json:"rollouts"`       // of each prompt, by each policy
+	Concurrency int      `yaml:"concurrency" json:"concurrency"` // requests at a time
+	Temperature Optional `yaml:"temperature" json:"temperature"` // instead of what was logged
+	MaxTokens   int      `yaml:"max_tokens" json:"max_tokens"`   // of a reply, instead of what was logged; 0 = as logged
+	Seeds       bool     `yaml:"seeds" json:"seeds"`             // send seeds
+	TaskFacts   []string `yaml:"task_facts" json:"task_facts"`   // names of facts about tasks, which hold for every attempt
 }
 
 // Duration is a span of time, written 90m or 6h.
@@ -156,9 +167,11 @@ func Default() Config {
 		Algorithm: defaultAlgorithm(),
 		Policy:    PolicyConfig{Kind: KindPrompt, MaxItems: 8, MinSupport: 5},
 		Adapter:   defaultAdapter(),
-		Gate:      GateConfig{Holdout: 0.2, HoldoutBy: "task_key", MinSupport: 8, Confidence: 0.95},
-		Runs:      "runs",
-		Bundles:   "bundles",
-		Seed:      1,
+		Gate: GateConfig{
+			Holdout: 0.2, HoldoutBy: "task_key", MinSupport: 8, Confidence: 0.95, Prompts: 200, Rollouts: 4, Concurrency: 8, Seeds: true,
+		},
+		Runs:    "runs",
+		Bundles: "bundles",
+		Seed:    1,
 	}
 }

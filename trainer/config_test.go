@@ -102,6 +102,7 @@ func TestReferenceIsComplete(t *testing.T) {
 		"algorithm.normalize": "the algorithm's", "algorithm.reduce": "the algorithm's", "algorithm.clip_low": "the algorithm's", "algorithm.clip_high": "the algorithm's",
 		"adapter.base_model": "required for adapters", "adapter.folder": "base_model", "adapter.engine": "our worker", "adapter.models": "the base model",
 		"adapter.lora.alpha": "twice the rank", "adapter.lora.targets": "both",
+		"gate.server": "nobody is asked", "gate.model": "adapter.base_model", "gate.task_facts": "none",
 	}
 	for _, key := range []string{"cap", "token_low", "token_high", "sequence_low", "sequence_high", "veto", "stale"} {
 		said["algorithm.off_policy."+key] = "the kind's"

@@ -86,6 +86,7 @@ func (d *decoder) check(c *Config) {
 
 // checkPrompt reports what guidance cannot be learned with.
 func checkPrompt(c *Config, require requirement) {
+	require(c.Gate.Server == "", "gate.server", "is for adapters", "set policy: adapter, or remove the key: guidance is judged by what agents did")
 	require(c.Algorithm.Name == "grpo", "algorithm.name", fmt.Sprintf("%q is not known", c.Algorithm.Name), "use grpo")
 	n := c.Algorithm.Normalize
 	require(n == "" || n == grpo.Std || n == grpo.None, "algorithm.normalize", fmt.Sprintf("%q is not known", n), "use std (GRPO) or none (Dr.GRPO)")

@@ -105,25 +105,14 @@ func (w *scorer) one(t *trajectory.Trajectory) {
 	w.out.Head.Facts += len(facts)
 	list := w.engine.Score(t, facts, w.clock().UnixMicro())
 	row := Scored{Profile: prompt.Read(t), Rewards: map[string]float64{}}
-	var masking []string
 	for _, r := range list {
 		if r.Value != nil {
 			row.Rewards[r.Name] += *r.Value
-		} else if w.engine.Masks(r) && !slices.Contains(masking, r.Name) {
-			masking = append(masking, r.Name)
 		}
 	}
-	value, masked := w.engine.Return(list)
-	switch {
-	case value != nil:
-		row.Return = value
+	if row.Return, row.Reason = w.valueOf(list); row.Return != nil {
 		w.out.Head.Scored++
-	case masked:
-		row.Reason = "reward_missing: " + strings.Join(masking, ", ")
-	default:
-		row.Reason = "no_reward"
-	}
-	if row.Reason != "" {
+	} else {
 		w.out.Head.LeftOut[row.Reason]++
 	}
 	if w.creditsSteps() {
@@ -131,6 +120,24 @@ func (w *scorer) one(t *trajectory.Trajectory) {
 	}
 	w.out.Rows = append(w.out.Rows, row)
 	w.keepChanged(t, list)
+}
+
+// valueOf is the return that rewards sum up to, or why there is none.
+func (n *night) valueOf(list []trajectory.Reward) (*float64, string) {
+	value, masked := n.engine.Return(list)
+	switch {
+	case value != nil:
+		return value, ""
+	case !masked:
+		return nil, "no_reward"
+	}
+	var masking []string
+	for _, r := range list {
+		if r.Value == nil && n.engine.Masks(r) && !slices.Contains(masking, r.Name) {
+			masking = append(masking, r.Name)
+		}
+	}
+	return nil, "reward_missing: " + strings.Join(masking, ", ")
 }
 
 func (n *night) creditsSteps() bool {

@@ -67,6 +67,12 @@ func writeGate(b *strings.Builder, g Gate) {
 	fmt.Fprintf(b, "| metric | estimate | interval | support | holdout |\n|---|---|---|---|---|\n")
 	fmt.Fprintf(b, "| %s | %s | %s to %s | %d | %d |\n",
 		orElse(g.Metric, "unknown"), number(g.Estimate), number(g.CILow), number(g.CIHigh), g.Support, g.Holdout)
+	if g.BaseMean != nil || g.CandidateMean != nil {
+		fmt.Fprintf(b, "\nMean return: %s before, %s with the adapter.\n", number(g.BaseMean), number(g.CandidateMean))
+	}
+	if g.OffPolicy != nil {
+		fmt.Fprintf(b, "\nOff-policy estimate of the gain, from logged attempts: %s, resting on %s attempts (effective sample size). It decides nothing.\n", number(g.OffPolicy), number(g.ESS))
+	}
 }
 
 func number(v *float64) string {

@@ -69,6 +69,12 @@ type Gate struct {
 	Support  int      `json:"support"` // comparisons the estimate rests on
 	Holdout  int      `json:"holdout"` // trajectories in the holdout
 	Reason   string   `json:"reason,omitempty"`
+
+	// Of an adapter.
+	BaseMean      *float64 `json:"base_mean,omitempty"`      // mean return of the policy it started from
+	CandidateMean *float64 `json:"candidate_mean,omitempty"` // and of the adapter, on the same prompts
+	OffPolicy     *float64 `json:"off_policy,omitempty"`     // the gain by importance weights on logged attempts; decides nothing
+	ESS           *float64 `json:"ess,omitempty"`            // attempts that OffPolicy rests on
 }
 
 // File is one file of a bundle other than the manifest.
@@ -148,7 +154,8 @@ func (m *Manifest) validate() error {
 }
 
 func (g *Gate) validate() error {
-	for name, v := range map[string]*float64{"estimate": g.Estimate, "ci_low": g.CILow, "ci_high": g.CIHigh} {
+	for name, v := range map[string]*float64{"estimate": g.Estimate, "ci_low": g.CILow, "ci_high": g.CIHigh,
+		"base_mean": g.BaseMean, "candidate_mean": g.CandidateMean, "off_policy": g.OffPolicy, "ess": g.ESS} {
 		if v != nil && (math.IsNaN(*v) || math.IsInf(*v, 0)) {
 			return fmt.Errorf("gate.%s: is not a number: leave it out when it is unknown", name)
 		}

@@ -52,9 +52,7 @@ func Compare(pairs []Pair, confidence float64, seed uint64) Result {
 	})
 	for i, p := range sorted {
 		d[i] = p.Candidate - p.Base
-		r.Base += p.Base / float64(n)
-		r.Candidate += p.Candidate / float64(n)
-		r.Difference += d[i] / float64(n)
+		r.Base, r.Candidate, r.Difference = r.Base+p.Base, r.Candidate+p.Candidate, r.Difference+d[i]
 		switch {
 		case d[i] > 0:
 			r.Better++
@@ -62,6 +60,7 @@ func Compare(pairs []Pair, confidence float64, seed uint64) Result {
 			r.Worse++
 		}
 	}
+	r.Base, r.Candidate, r.Difference = r.Base/float64(n), r.Candidate/float64(n), r.Difference/float64(n)
 	means := bootstrap(d, seed)
 	tail := expanded((1-confidence)/2, n)
 	r.Low, r.High = quantile(means, tail), quantile(means, 1-tail)

@@ -17,7 +17,7 @@ import (
 type Profile struct {
 	ID     string `json:"trajectory_id"`
 	Tenant string `json:"tenant,omitempty"`
-	Bundle string `json:"bundle,omitempty"` // that served it
+	Bundle string `json:"bundle,omitempty"` // that served it; several: all of them
 
 	Agents    []string `json:"agents,omitempty"`    // in order of first appearance; stand-ins for names that are no identifiers
 	Offered   []string `json:"offered,omitempty"`   // tools that the model calls offered, sorted; empty = not shown
@@ -40,7 +40,7 @@ type Profile struct {
 // answer only; injected messages are never looked at.
 func Read(t *trajectory.Trajectory) Profile {
 	p := Profile{
-		ID: t.ID, Tenant: t.Tenant, Bundle: t.Bundle,
+		ID: t.ID, Tenant: t.Tenant, Bundle: servedBy(t),
 		Answered: strings.TrimSpace(t.Output) != "",
 		Cites:    cites(t.Output, t.Input),
 	}
@@ -55,6 +55,32 @@ func Read(t *trajectory.Trajectory) Profile {
 	slices.Sort(p.Called)
 	slices.Sort(p.Handovers)
 	return p
+}
+
+// servedBy names the policy of a trajectory: bundles, and adapters whose bundle
+// is not known. Calls of one attempt that different ones served are of neither:
+// such an attempt is compared only with those of the same mixture.
+func servedBy(t *trajectory.Trajectory) string {
+	var all []string
+	calls := 0
+	for i := range t.Steps {
+		if m := t.Steps[i].Model; m != nil {
+			calls++
+			name := m.Bundle
+			if name == "" && m.Adapter != "" {
+				name = "adapter " + m.Adapter
+			}
+			all = add(all, name)
+		}
+	}
+	switch {
+	case calls == 0 || len(all) == 1 && all[0] == "":
+		return t.Bundle
+	case len(all) == 1:
+		return all[0]
+	}
+	slices.Sort(all)
+	return strings.Join(all, " + ")
 }
 
 // reader is the state of Read: what has run so far.

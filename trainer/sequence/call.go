@@ -37,6 +37,9 @@ func (b *builder) calls() ([]*call, string) {
 		if c.base >= 0 && !whole[c.base] {
 			c.base, c.prompt, c.source = -1, nil, PromptRendered // it begins with what is not known
 		}
+		if c.left == "" && c.logprobs == nil && b.o.Foreign != nil && b.o.Foreign(s) {
+			c.left = LeftOtherPolicy
+		}
 		whole[i] = c.source == Captured
 		out = append(out, c)
 	}

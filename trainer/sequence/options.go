@@ -26,6 +26,11 @@ type Options struct {
 	// all are. Calls not used still are context.
 	Use func(*trajectory.Step) string
 
+	// Foreign reports a model call that another policy generated than the one that
+	// the update starts from. It is trained on only with log-probabilities of its
+	// own, which weigh it; nil = there is none.
+	Foreign func(*trajectory.Step) bool
+
 	// Tokenizer renders calls whose ids were not captured; nil = they are left out.
 	Tokenizer Tokenizer
 }
@@ -49,6 +54,8 @@ const (
 	LeftNoBase       = "prompt_base_missing" // the call that its prompt begins with has no ids
 	LeftConstrained  = "constrained"         // see Options.Constrained
 	LeftTooLong      = "too_long"            // see Options.MaxLength
+	LeftInjected     = "injected_not_known"  // what a bundle added to its prompt cannot be rendered
+	LeftOtherPolicy  = "other_policy"        // see Options.Foreign
 	LeftContent      = "content_not_text"    // images and the like cannot be rendered
 	LeftTemplate     = "template_failed"     // the chat template refuses the messages
 	LeftNotPrefix    = "template_not_prefix" // the template writes the prompt anew once it is answered

@@ -23,7 +23,7 @@ func (b *builder) render(ctx context.Context, calls []*call) error {
 		}
 		prompt, reason := chatOf(b.t, c.model.Tools, c.model.Input)
 		whole, also := chatOf(b.t, c.model.Tools, c.model.Input, c.model.Output)
-		if c.left = cmp.Or(reason, also); c.left != "" {
+		if c.left = cmp.Or(reason, also, inject(&prompt, c.step), inject(&whole, c.step)); c.left != "" {
 			continue
 		}
 		prompt.Generate = true

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/tracegrad/tracegrad/trainer"
 )
 
 // The exit codes of every command.
@@ -16,6 +18,7 @@ const (
 	exitDone   = 0
 	exitFailed = 1
 	exitUsage  = 2
+	exitGate   = 3 // of train: the adapter waits for the server that judges it
 )
 
 // usageError marks an error in how a command was called that only the command
@@ -46,6 +49,9 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	message := indented(err)
 	if started && !errors.As(err, new(usageError)) {
 		fmt.Fprintf(errOut, "%s: %s\n", cmd.CommandPath(), message)
+		if errors.As(err, new(*trainer.PendingError)) {
+			return exitGate
+		}
 		return exitFailed
 	}
 	first, more, _ := strings.Cut(message, "\n")
@@ -63,7 +69,8 @@ func newRoot(program string) *cobra.Command {
 		Long: `tracegrad works on the dataset that the tracegrad Collector writes: it queries
 it, trains policies from it, and looks into the bundles it makes of them.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage. An error is said on stderr:
+Exit codes: 0 done, 1 failed, 2 wrong usage, and of train 3: the adapter waits
+for the server that judges it (gate.server). An error is said on stderr:
 "tracegrad COMMAND: what is wrong", and further lines of it are indented.`,
 		Example:       "  tracegrad doctor traces.jsonl\n  tracegrad init --from traces.jsonl\n  tracegrad sql 'SELECT count(*) FROM trajectories'\n  tracegrad train --config train.yaml",
 		SilenceErrors: true,

@@ -76,12 +76,26 @@ func printAdapterNight(out io.Writer, r *trainer.Result) error {
 	if u.Stop != "" {
 		fmt.Fprintf(out, "  stopped: %s\n", u.Stop)
 	}
-	fmt.Fprintf(out, "gate: %s\n", v.Reason)
+	printJudged(out, a.Judged)
 	if o := v.Logged; o != nil {
 		fmt.Fprintf(out, "  return of held-out attempts %.3f; %.3f by importance weights, resting on %.1f of %s\n", o.Mean, o.Estimate, o.Effective, count(o.Attempts, "attempt"))
 	}
 	_, err := fmt.Fprintf(out, "\nbundle  %s (%s)\nmetrics %s\nreport  %s\n", r.Bundle.Dir, r.Bundle.Status, a.Metrics, r.Report)
 	return err
+}
+
+// printJudged says what the gate decided, and on what.
+func printJudged(out io.Writer, j *trainer.Judged) {
+	verdict := "not released"
+	if j.Passed {
+		verdict = "released"
+	}
+	fmt.Fprintf(out, "gate: %s: %s\n", verdict, j.Reason)
+	for _, a := range []*trainer.Arm{j.Base, j.Candidate} {
+		if a != nil {
+			fmt.Fprintf(out, "  %s: %d of %s with a return\n", a.Model, a.Scored, count(a.Rollouts, "rollout"))
+		}
+	}
 }
 
 func printReasons(out io.Writer, title string, counts map[string]int) error {

@@ -31,6 +31,7 @@ var rooms = []room{
 	{folder: "internal/buffer", imports: []string{"internal/trajectory", "internal/pack"}, std: true},
 	{folder: "internal/dataset", imports: []string{"internal/trajectory"}},
 	{folder: "internal/bundle"},
+	{folder: "internal/vllm", imports: []string{"internal/bundle"}},
 	{folder: "internal/records"},
 	{folder: "internal/otlp", imports: []string{"internal/records"}, pdata: true},
 	{folder: "internal/doctor", imports: []string{"internal/trajectory", "internal/genai", "internal/buffer", "internal/otlp"}, pdata: true}, // reads requests
@@ -46,7 +47,7 @@ var rooms = []room{
 	{folder: "receiver", imports: append([]string{"internal/bundle"}, nouns...), pdata: true},
 	{folder: "processor", imports: append([]string{"internal/buffer"}, nouns...), pdata: true},
 	{folder: "exporter", imports: nouns, pdata: true},
-	{folder: "trainer", imports: append([]string{"internal/bundle", "internal/otlp", "internal/doctor", "internal/backfill", "examples"}, nouns...)},
+	{folder: "trainer", imports: append([]string{"internal/bundle", "internal/vllm", "internal/otlp", "internal/doctor", "internal/backfill", "examples"}, nouns...)},
 	{folder: "trainer/grpo", std: true},
 	{folder: "distro", imports: []string{"receiver", "processor", "exporter"}, pdata: true},
 	{folder: "examples", imports: []string{"internal/otlp", "internal/localcollector", "internal/bundle"}},

@@ -1,0 +1,28 @@
+package vllm
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+)
+
+// Chat is what is rendered in token ids, in the form of OpenAI's API.
+type Chat struct {
+	Model    string          `json:"model"`
+	Messages any             `json:"messages"`
+	Tools    json.RawMessage `json:"tools,omitempty"`
+	Generate bool            `json:"add_generation_prompt"`
+}
+
+// Tokenize renders a chat as the server does before it generates. What its
+// template or its checks say against the chat is a *[Refusal].
+func (s *Server) Tokenize(ctx context.Context, chat Chat) ([]int32, error) {
+	var answer struct {
+		Tokens []int32 `json:"tokens"`
+	}
+	if err := s.call(ctx, http.MethodPost, "/tokenize", chat, &answer); err != nil {
+		return nil, fmt.Errorf("tokenize a chat: %w", err)
+	}
+	return answer.Tokens, nil
+}

@@ -22,7 +22,8 @@ func (b *Bundle) AdapterBase() (string, error) {
 // damaged file, numbers that are none, modules that the base model does not have
 // or that are missing, and weights of the wrong shape. b is verified already.
 //
-// All problems are returned together, up to a few of each kind.
+// All problems of the configuration are returned together, else a few of the
+// weights'.
 func CheckAdapter(b *Bundle, maxRank int, base BaseShapes) error {
 	if b.Manifest.Kind != KindAdapter {
 		return fmt.Errorf("check adapter %s: is a bundle of kind %q: name one that holds an adapter", b.Dir, b.Manifest.Kind)
@@ -34,7 +35,11 @@ func CheckAdapter(b *Bundle, maxRank int, base BaseShapes) error {
 	if c.BaseModel != b.Manifest.BaseModel && c.BaseModel != "" {
 		err = fmt.Errorf("%s: base_model_name_or_path: is %q, and the bundle is for %q: pack the adapter that belongs to it", AdapterConfigFile, c.BaseModel, b.Manifest.BaseModel)
 	}
-	if err := errors.Join(err, c.check(maxRank), checkWeights(b.Dir, c, base)); err != nil {
+	err = errors.Join(err, c.check(maxRank))
+	if err == nil { // else most of what the weights have is wrong for the same reason
+		err = checkWeights(b.Dir, c, base)
+	}
+	if err != nil {
 		return fmt.Errorf("check adapter %s: %w", b.Dir, err)
 	}
 	return nil

@@ -54,7 +54,7 @@ test-systems: test-vllm $(WORKER) ## Run the tests that need live servers: vLLM 
 
 .PHONY: test-vllm
 test-vllm: ## Run the tests against a live vLLM on the CPU (AVX-512, Python 3.11; about 4 min and 2.9 GB the first time) [VLLM=skip]
-	TRACEGRAD_TEST_VLLM=$(VLLM) TRACEGRAD_TEST_SYSTEMS=$(CURDIR)/.cache/systems go test -trimpath -count=1 -p 1 -timeout 30m -run '^TestVLLM' -v ./internal/repotest
+	TRACEGRAD_TEST_VLLM=$(VLLM) TRACEGRAD_TEST_SYSTEMS=$(CURDIR)/.cache/systems go test -trimpath -count=1 -p 1 -timeout 30m -run '^TestVLLM' -v ./internal/repotest ./trainer
 
 .PHONY: parity
 parity: $(WORKER) .cache/worker-env/parity ## Compare the worker's losses and gradients with TRL's, in one process and through the protocol

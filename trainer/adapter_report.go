@@ -141,7 +141,7 @@ func (p *adapterPage) curves(steps []update.Step, stop StopConfig) {
 	add("Loss", 0, func(s *update.Step) *float64 { return &s.Loss })
 	add("KL from the start of the night, nats per token", stop.MaxKL, func(s *update.Step) *float64 { return &s.Moved })
 	add("KL from the base model, nats per token", 0, func(s *update.Step) *float64 { return s.KL })
-	add("Effective sample size, share of tokens", stop.MinESS, func(s *update.Step) *float64 { return &s.ESS })
+	add("Effective sample size, share of the tokens with recorded log-probabilities", stop.MinESS, func(s *update.Step) *float64 { return s.ESS })
 	add("Clip fraction", 0, func(s *update.Step) *float64 { return &s.ClipFraction })
 	add("Value loss", 0, func(s *update.Step) *float64 { return s.ValueLoss })
 	add("Tokens per second", 0, func(s *update.Step) *float64 { return &s.PerSecond })

@@ -21,6 +21,8 @@ type SequenceHead struct {
 	Tokenizer   string         `json:"tokenizer"`    // SHA-256 of the tokenizer that rendered; "" = nothing says
 	LeftOut     map[string]int `json:"trajectories"` // without a row, as reasons for the report
 	HoldoutLeft int            `json:"holdout_left"` // held-out trajectories beyond holdout_tokens
+
+	Agreement *sequence.Agreement `json:"agreement,omitempty"` // with the server that generates, on chats rendered again; nil = none is named, or nothing was rendered
 }
 
 // Sequenced is a trajectory in rows.
@@ -43,7 +45,10 @@ func (n *adapterNight) sequenceStage(ctx context.Context, s selected, sc scores,
 	c, about := n.Config.Adapter, n.server.About()
 	inputs := []any{c.BaseModel, c.Models, n.longest(), c.Temperature, c.Constrained, c.HoldoutTokens, n.baseID(), n.Config.Algorithm.OffPolicy.Kind, n.Config.Algorithm.Name, about.Vocabulary, about.Tokenizer, n.digestOf("select"), n.digestOf("score")}
 	return stage(n.run, "sequence", inputs, func() (sequences, error) {
-		b := n.sequencer()
+		b, err := n.sequencer()
+		if err != nil {
+			return sequences{}, err
+		}
 		train, holdout := trained(a), held(s, sc)
 		for _, part := range []struct {
 			ids   []string
@@ -52,6 +57,9 @@ func (n *adapterNight) sequenceStage(ctx context.Context, s selected, sc scores,
 			if err := b.build(ctx, part.ids, part.split); err != nil {
 				return sequences{}, err
 			}
+		}
+		if err := b.agreement(); err != nil {
+			return sequences{}, err
 		}
 		b.groups(a)
 		if err := b.out.Head.Err(); err != nil {
@@ -95,18 +103,30 @@ func held(s selected, sc scores) (ids []string) {
 
 type sequencer struct {
 	*adapterNight
-	o   sequence.Options
-	out sequences
+	o       sequence.Options
+	checked *sequence.Checked // nil = nobody to compare with
+	out     sequences
 }
 
-func (n *adapterNight) sequencer() *sequencer {
+func (n *adapterNight) sequencer() (*sequencer, error) {
 	c, about := n.Config.Adapter, n.server.About()
-	b := &sequencer{adapterNight: n, out: sequences{Head: SequenceHead{Models: map[string]int{}, LeftOut: map[string]int{}, Tokenizer: about.Tokenizer}}}
+	tokenizer, checked, err := n.tokenizer()
+	b := &sequencer{adapterNight: n, checked: checked, out: sequences{Head: SequenceHead{Models: map[string]int{}, LeftOut: map[string]int{}, Tokenizer: about.Tokenizer}}}
 	b.o = sequence.Options{
 		Vocabulary: about.Vocabulary, MaxLength: n.longest(), Temperature: c.Temperature,
-		Constrained: c.Constrained, Use: n.use, Foreign: n.foreign, Tokenizer: n.server.Tokenizer(),
+		Constrained: c.Constrained, Use: n.use, Foreign: n.foreign, Tokenizer: tokenizer,
 	}
-	return b
+	return b, err
+}
+
+// agreement notes what the server that generates makes of chats; where it makes
+// other ids of all, nothing is trained.
+func (b *sequencer) agreement() error {
+	if b.checked == nil || (b.checked.Compared == 0 && b.checked.Missing == "") {
+		return nil
+	}
+	b.out.Head.Agreement = &b.checked.Agreement
+	return b.checked.Err()
 }
 
 // build turns trajectories into rows, in the order of their ids: what the

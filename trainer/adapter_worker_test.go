@@ -421,8 +421,9 @@ func TestAdapterNightOfCapturedTokens(t *testing.T) {
 	assert.Equal(t, grpo.Dropped{Single: 1, ZeroVariance: 1}, r.Adapter.Dropped)
 	steps, err := update.ReadSteps(r.Adapter.Metrics)
 	require.NoError(t, err)
-	assert.Less(t, steps[0].ESS, 1.0, "recorded log-probabilities are another policy's")
-	assert.Positive(t, steps[0].ESS)
+	require.NotNil(t, steps[0].ESS)
+	assert.Less(t, *steps[0].ESS, 1.0, "recorded log-probabilities are another policy's")
+	assert.Positive(t, *steps[0].ESS)
 	assert.Nil(t, r.Adapter.Evaluated.Logged, "nothing is held out")
 
 	c.Runs, c.Bundles, c.Algorithm.Stop.MinESS = t.TempDir(), t.TempDir(), 0.9999999

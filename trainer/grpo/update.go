@@ -29,6 +29,7 @@ type Logs struct {
 	Now        []float64 // the policy as it is now, from a forward pass
 	Old        []float64 // the policy before the first step of this update; nil = Now: the first step
 	Behaviour  []float64 // the policy that generated the tokens; nil = Old, nothing to correct
+	Recorded   []bool    // where Behaviour is known, not taken to be Old; nil = everywhere
 	Reference  []float64 // nil = no penalty
 	Advantages []float64
 }
@@ -67,9 +68,7 @@ func (r Rule) Coefficients(x Logs) ([]float64, Metrics, error) {
 		d := old[t] - x.Now[t] // k3 of KL(old ‖ now), the tokens taken as old's
 		m.Moved += math.Exp(min(-d, span)) + d - 1
 	}
-	if x.Behaviour != nil {
-		m.Effective.Add(old, x.Behaviour)
-	}
+	m.Effective.Add(x.recorded(old))
 	r.penalise(x, old, out, &m)
 	return out, m, nil
 }
@@ -80,6 +79,24 @@ func (x Logs) old() []float64 {
 		return x.Now
 	}
 	return x.Old
+}
+
+// recorded are old and behaviour where the latter is known: only there do weights
+// say how far the two are apart.
+func (x Logs) recorded(old []float64) (_, behaviour []float64) {
+	if x.Behaviour == nil {
+		return nil, nil
+	}
+	if x.Recorded == nil {
+		return old, x.Behaviour
+	}
+	var then []float64
+	for t, known := range x.Recorded {
+		if known {
+			then, behaviour = append(then, old[t]), append(behaviour, x.Behaviour[t])
+		}
+	}
+	return then, behaviour
 }
 
 func (r Rule) penalise(x Logs, old, out []float64, m *Metrics) {
@@ -115,6 +132,9 @@ func (r Rule) check(x Logs) error {
 		case !finite(list.values):
 			return fmt.Errorf("compute coefficients: %s has a value that is not a number", list.name)
 		}
+	}
+	if x.Recorded != nil && len(x.Recorded) != n {
+		return fmt.Errorf("compute coefficients: recorded has %d values for %d tokens", len(x.Recorded), n)
 	}
 	if r.Penalty.Beta != 0 && x.Reference == nil {
 		return errors.New("compute coefficients: a KL penalty needs the log-probabilities of the reference")

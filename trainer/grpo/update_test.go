@@ -113,3 +113,23 @@ func TestStopRules(t *testing.T) {
 	lost.Loss = math.NaN()
 	assert.Contains(t, Limits{}.Stop(lost), "not_finite")
 }
+
+// What was not recorded says nothing of how far the policies are apart, and must
+// not water down what was.
+func TestOnlyRecordedTokensCountAsSamples(t *testing.T) {
+	x := Logs{
+		Now: []float64{-1, -1, -1, -1}, Old: []float64{-1, -1, -1, -1}, Behaviour: []float64{-1, -1, -1, -1 - math.Log(3)},
+		Advantages: []float64{1, 1, 1, 1}, Recorded: []bool{false, false, true, true},
+	}
+	_, m, err := Rule{Loss: Loss{Fn: FnImportance}}.Coefficients(x)
+	require.NoError(t, err)
+	assert.Equal(t, 2, m.Effective.N)
+	assert.InDelta(t, (1.0+3)*(1+3)/(2*(1+9)), m.Effective.Share(), 1e-12)
+	x.Recorded = nil
+	_, m, err = Rule{Loss: Loss{Fn: FnImportance}}.Coefficients(x)
+	require.NoError(t, err)
+	assert.Equal(t, 4, m.Effective.N)
+	x.Recorded = []bool{true}
+	_, _, err = Rule{Loss: Loss{Fn: FnImportance}}.Coefficients(x)
+	require.ErrorContains(t, err, "recorded has 1 values for 4 tokens")
+}

@@ -118,6 +118,17 @@ func (r *Rollout) Behaviour(old []float64) ([]float64, error) {
 	return out, nil
 }
 
+// Known is a flat list: where [Rollout.Behaviour] is what was recorded.
+func (r *Rollout) Known() []bool {
+	out := make([]bool, 0, r.Trained())
+	for _, s := range r.Spans {
+		for range s.To - s.From {
+			out = append(out, s.Logprobs)
+		}
+	}
+	return out
+}
+
 // PerReply is a flat list with a value at the last token of each call's reply,
 // such as a step's reward, and 0 elsewhere. A trajectory's own reward belongs to
 // the last call trained on.

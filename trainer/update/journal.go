@@ -22,7 +22,7 @@ type Step struct {
 	Loss         float64      `json:"loss"`           // normalised
 	Moved        float64      `json:"moved"`          // KL(old ‖ now) before the step, nats per token
 	KL           *float64     `json:"kl"`             // from the base model; null = not computed
-	ESS          float64      `json:"ess"`            // effective sample size, as a share of the tokens with recorded log-probabilities
+	ESS          *float64     `json:"ess"`            // effective sample size, as a share of the tokens with recorded log-probabilities; null = there are none
 	ClipFraction float64      `json:"clip_fraction"`  //
 	ValueLoss    *float64     `json:"value_loss"`     // of the critic; null = none
 	Metrics      grpo.Metrics `json:"metrics"`        // the sums that the above are from

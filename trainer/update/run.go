@@ -175,7 +175,7 @@ func (u *updater) apply(batch []int, now [][]float64, s *Step) ([]*sequence.Roll
 		if err != nil {
 			return nil, err
 		}
-		m, err := it.Rollout.Apply(u.plan.Rule, grpo.Logs{Now: now[k], Old: it.Old, Behaviour: behaviour, Reference: it.Reference, Advantages: it.Advantages})
+		m, err := it.Rollout.Apply(u.plan.Rule, grpo.Logs{Now: now[k], Old: it.Old, Behaviour: behaviour, Recorded: it.Rollout.Known(), Reference: it.Reference, Advantages: it.Advantages})
 		if err != nil {
 			return nil, err
 		}
@@ -189,7 +189,11 @@ func (u *updater) apply(batch []int, now [][]float64, s *Step) ([]*sequence.Roll
 		s.Loss += weight(r) * sums[k]
 	}
 	s.Rollouts, s.Tokens = len(batch), s.Metrics.Tokens
-	s.Moved, s.ESS, s.ClipFraction = s.Metrics.MeanMoved(), s.Metrics.Effective.Share(), s.Metrics.ClipFraction()
+	s.Moved, s.ClipFraction = s.Metrics.MeanMoved(), s.Metrics.ClipFraction()
+	if s.Metrics.Effective.N > 0 {
+		share := s.Metrics.Effective.Share()
+		s.ESS = &share
+	}
 	if u.plan.Rule.Penalty.Beta != 0 {
 		kl := s.Metrics.MeanKL()
 		s.KL = &kl

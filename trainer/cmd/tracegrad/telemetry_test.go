@@ -175,10 +175,10 @@ func TestStepsAreTold(t *testing.T) {
 		told.event(trainer.Event{ID: "r", Stage: "update", State: state, Step: &s})
 	}
 	step(trainer.Reused, update.Step{Step: 1, Loss: 9, Tokens: 1000})
-	step(trainer.Working, update.Step{Step: 2, Loss: 0.5, Moved: 0.01, ESS: 0.75, ClipFraction: 0.25, Tokens: 100})
-	kl := 0.125
-	step(trainer.Working, update.Step{Step: 3, Loss: 0.25, Moved: 0.02, ESS: 0.5, Tokens: 50, KL: &kl})
-	step(trainer.Working, update.Step{Step: 4, Loss: 0.25, Moved: 0.2, ESS: 0.5, Tokens: 70, Stop: "max_kl"})
+	half, kl := 0.5, 0.125
+	step(trainer.Working, update.Step{Step: 2, Loss: 0.5, Moved: 0.01, ClipFraction: 0.25, Tokens: 100})
+	step(trainer.Working, update.Step{Step: 3, Loss: 0.25, Moved: 0.02, ESS: &half, Tokens: 50, KL: &kl})
+	step(trainer.Working, update.Step{Step: 4, Loss: 0.25, Moved: 0.2, ESS: &half, Tokens: 70, Stop: "max_kl"})
 	told.close(&trainer.Result{Counts: trainer.Counts{Trained: 7, Holdout: 2, LeftOut: []trainer.LeftOut{{Reason: "used", Count: 3}}}}, nil)
 	sent.close()
 	sum := func(name string) (n int64) {

@@ -67,6 +67,9 @@ func printAdapterNight(out io.Writer, r *trainer.Result) error {
 	if err := printReasons(out, "model calls not trained on:", a.Sequences.Tally.LeftOut); err != nil {
 		return err
 	}
+	if g := a.Sequences.Agreement; g != nil && g.Differ > 0 {
+		fmt.Fprintf(out, "the server that generates renders %d of %d chats to other token ids: %s\n", g.Differ, g.Compared, g.First)
+	}
 	if a.Update == nil {
 		_, err := fmt.Fprintln(out, "\ndry run: nothing was trained, nothing was kept")
 		return err

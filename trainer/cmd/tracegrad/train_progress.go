@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -78,7 +79,10 @@ func stepLine(s *update.Step) string {
 	}
 	parts := []string{
 		fmt.Sprintf("step %d/%d", s.Step, s.Of), fmt.Sprintf("loss %.4g", s.Loss), fmt.Sprintf("kl %.3g", s.Moved),
-		fmt.Sprintf("ess %.2f", s.ESS), fmt.Sprintf("clip %.1f%%", 100*s.ClipFraction),
+		fmt.Sprintf("clip %.1f%%", 100*s.ClipFraction),
+	}
+	if s.ESS != nil {
+		parts = slices.Insert(parts, 3, fmt.Sprintf("ess %.2f", *s.ESS))
 	}
 	if s.KL != nil {
 		parts = append(parts, fmt.Sprintf("kl to base %.3g", *s.KL))

@@ -56,7 +56,7 @@ func newTrainTelemetry(ctx context.Context, t *telemetry, c trainer.Config) *tra
 		{&n.loss, "tracegrad.train.loss", "1", "Loss of the last step, normalised"},
 		{&n.kl, "tracegrad.train.kl", "{nat}/{token}", "KL from the policy before the night"},
 		{&n.base, "tracegrad.train.kl_base", "{nat}/{token}", "KL from the base model"},
-		{&n.ess, "tracegrad.train.ess", "1", "Effective sample size, as a share of the tokens"},
+		{&n.ess, "tracegrad.train.ess", "1", "Effective sample size, as a share of the tokens with recorded log-probabilities"},
 		{&n.clip, "tracegrad.train.clip_fraction", "1", "Share of the tokens that the loss clipped"},
 		{&n.valueLoss, "tracegrad.train.value_loss", "1", "Loss of the critic"},
 	} {
@@ -85,8 +85,10 @@ func (n *trainTelemetry) event(e trainer.Event) {
 func (n *trainTelemetry) step(s *update.Step) {
 	n.loss.Record(n.ctx, s.Loss, n.attrs)
 	n.kl.Record(n.ctx, s.Moved, n.attrs)
-	n.ess.Record(n.ctx, s.ESS, n.attrs)
 	n.clip.Record(n.ctx, s.ClipFraction, n.attrs)
+	if s.ESS != nil {
+		n.ess.Record(n.ctx, *s.ESS, n.attrs)
+	}
 	if s.KL != nil {
 		n.base.Record(n.ctx, *s.KL, n.attrs)
 	}

@@ -64,6 +64,8 @@ type Buffer struct {
 	recent   recent
 	clock    clock
 	story    index
+	// witnesses of model calls; nil until a gateway's comes.
+	witnesses *witnesses
 
 	open     list // open units, least recently active first
 	closed   list // units in their late window, closed first first
@@ -135,6 +137,7 @@ func (b *Buffer) Add(now int64, items []Item) error {
 	}
 	for i := range items {
 		b.insert(&items[i])
+		b.meet(items[i].Span)
 	}
 	for _, t := range b.touched {
 		t.touched = false

@@ -36,7 +36,7 @@ var update = flag.Bool("update", false, "rewrite what the scripts in testdata ex
 // conversation. Attributes: `<1` the parent is
 // span 1, `<1r` likewise in another process, `@2-5` runs from second 2 to 5
 // (default: the arrival), `conv=` `rollout=` `key=` `tenant=` `user=` `svc=` `size=` `raw`
-// `err`, `link=` the root goes on from a span (`trace.span`, with a `!` it takes its message), `p=` prompt and `r=` reply as messages u:text, s:text, a:text, a:#id
+// `err`, `gw` is the gateway's, `link=` the root goes on from a span (`trace.span`, with a `!` it takes its message), `p=` prompt and `r=` reply as messages u:text, s:text, a:text, a:#id
 // (asks for the tool call id), t:id (its result), joined by `;`, `id=` of the response, `prev=` that of the response it goes on from, and `tool=id`.
 // Of harnesses: `piece` of its session, `turn=`, `reports=` a tool call, `event` and
 // `response` are records (`.span` names no trace) and `tokens=` counts the output.
@@ -321,6 +321,8 @@ func parseItem(t *testing.T, text string, now int64, names map[string]string) It
 			it.Raw, it.Size = fields[0], 1000
 		case k == "raw":
 			it.Raw, it.Size = v, 1000
+		case f == "gw":
+			s.Gateway = true
 		case f == "err":
 			s.Error = "failed"
 		case k == "p":

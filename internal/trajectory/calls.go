@@ -32,7 +32,7 @@ func (t *tree) modelCalls() []int {
 		out = append(out, i)
 	}
 	slices.Reverse(out)
-	return t.dropEmpty(t.dropTwins(t.withLoops(out)))
+	return t.dropEmpty(t.dropGateway(t.dropTwins(t.withLoops(out))))
 }
 
 // withLoops adds the loops of calls that are the only witness of their calls.
@@ -75,7 +75,7 @@ func (t *tree) dropTwins(calls []int) []int {
 			first, twin = t.witness(out, key)
 		}
 		if twin && (s.Call.Fetched || t.spans[first].Start < s.End && s.Start < t.spans[first].End) {
-			t.spans[first] = merged(t.spans[first], s)
+			t.spans[first] = t.joined(first, i)
 			continue
 		}
 		if byID != nil {

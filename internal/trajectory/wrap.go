@@ -16,7 +16,7 @@ func (t *tree) unwrap(outer int, inner []int) bool {
 	match, rolled := t.witnessed(o.Call, inner)
 	switch {
 	case match >= 0 && !rolled:
-		t.spans[match] = merged(t.spans[match], o)
+		t.spans[match] = t.joined(match, outer)
 	case match < 0 && len(o.Call.Reply) > 0:
 		return false
 	}
@@ -114,11 +114,14 @@ func sameCall(a, b *Call) bool {
 // copy.
 func merged(s, o *Span) *Span {
 	m := *s
-	if m.Agent == "" || s.Gateway && !o.Gateway && o.Agent != "" {
-		m.Agent = o.Agent // the gateway's is that of its configuration
+	if m.Agent == "" {
+		m.Agent = o.Agent
 	}
 	if m.Error == "" && o.Call != nil && len(o.Call.Reply) == 0 {
 		m.Error = o.Error
+	}
+	if o.Gateway && m.Error == "" {
+		m.Error = o.Error // an answer that broke off, whatever the agent made of it
 	}
 	if o.Dialect != "" && !strings.Contains(m.Dialect, o.Dialect) {
 		m.Dialect = joinDialects(m.Dialect, o.Dialect)

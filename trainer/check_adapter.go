@@ -30,6 +30,8 @@ func checkAdapter(c *Config, require requirement) {
 	require(1 <= a.BatchTokens, "adapter.batch_tokens", "is too small", "use 1 or more, such as 16384")
 	require(2 <= a.MaxLength, "adapter.max_length", "is too small", "use the length that the model is served with, such as 8192")
 	require(a.Temperature > 0, "adapter.temperature", "must be above 0", "use 1")
+	require(!a.Constrained || c.Algorithm.Name == string(grpo.SFT), "adapter.constrained",
+		"needs algorithm.name sft: the log-probabilities of such replies are not the policy's, and every other loss has a ratio of them", "use sft, or constrained: false")
 	require(1 <= a.SaveEvery, "adapter.save_every", "is too small", "use 1 or more")
 	require(a.HoldoutTokens >= 0, "adapter.holdout_tokens", "is negative", "use a number, or 0 to leave the holdout alone")
 }

@@ -40,10 +40,11 @@ type ToolCall struct {
 }
 
 // Function is what is called. Arguments are a JSON object where they are one, as
-// templates expect; else a JSON string with the text.
+// templates expect; else a JSON string with the text. They come first, as vLLM
+// has them, for templates that write the whole.
 type Function struct {
-	Name      string          `json:"name"`
 	Arguments json.RawMessage `json:"arguments"`
+	Name      string          `json:"name"`
 }
 
 // Rendered is a chat in token ids.
@@ -72,7 +73,7 @@ func chatOf(t *trajectory.Trajectory, tools string, messages ...[]int32) (Chat, 
 func messageOf(m *trajectory.Message) Message {
 	out := Message{Role: m.Role, Content: m.Text, Reasoning: m.Reasoning, ToolCallID: m.ToolCallID, Name: m.Name}
 	for _, c := range m.ToolCalls {
-		out.ToolCalls = append(out.ToolCalls, ToolCall{ID: c.ID, Type: "function", Function: Function{c.Name, argumentsOf(c.Arguments)}})
+		out.ToolCalls = append(out.ToolCalls, ToolCall{ID: c.ID, Type: "function", Function: Function{argumentsOf(c.Arguments), c.Name}})
 	}
 	return out
 }
@@ -86,35 +87,43 @@ func argumentsOf(text string) json.RawMessage {
 	return quoted
 }
 
-// toolsOf are tool definitions in OpenAI's form, which templates are written
-// for; others use its parts without the {type, function} around them.
+// tool is a tool definition in OpenAI's form, with the keys that vLLM gives to a
+// chat template, in its order: templates write whole definitions into the prompt.
+type tool struct {
+	Type     string `json:"type"`
+	Function struct {
+		Name        string          `json:"name"`
+		Description json.RawMessage `json:"description"` // null if there is none
+		Parameters  json.RawMessage `json:"parameters"`  // the same
+		Strict      json.RawMessage `json:"strict,omitempty"`
+	} `json:"function"`
+}
+
+// toolsOf are tool definitions as templates get them; others than OpenAI use its
+// parts without the {type, function} around them. What is no function stays.
 func toolsOf(text string) json.RawMessage {
 	var list []json.RawMessage
 	if json.Unmarshal([]byte(text), &list) != nil || len(list) == 0 {
 		return nil
 	}
 	for i, raw := range list {
-		var bare struct {
-			Function    json.RawMessage `json:"function"`
-			Name        string          `json:"name"`
-			Description string          `json:"description"`
-			Parameters  json.RawMessage `json:"parameters"`
-			Schema      json.RawMessage `json:"input_schema"`
-		}
-		if json.Unmarshal(raw, &bare) != nil || bare.Function != nil || bare.Name == "" {
+		var t tool
+		if json.Unmarshal(raw, &t) != nil {
 			continue
 		}
-		if bare.Parameters == nil {
-			bare.Parameters = bare.Schema
+		if t.Function.Name == "" {
+			var bare struct {
+				InputSchema json.RawMessage `json:"input_schema"`
+			}
+			if json.Unmarshal(raw, &t.Function) != nil || json.Unmarshal(raw, &bare) != nil || t.Function.Name == "" {
+				continue
+			}
+			if t.Function.Parameters == nil {
+				t.Function.Parameters = bare.InputSchema
+			}
 		}
-		wrapped := map[string]any{"name": bare.Name}
-		if bare.Description != "" {
-			wrapped["description"] = bare.Description
-		}
-		if bare.Parameters != nil {
-			wrapped["parameters"] = bare.Parameters
-		}
-		if whole, err := json.Marshal(map[string]any{"type": "function", "function": wrapped}); err == nil {
+		t.Type = "function"
+		if whole, err := json.Marshal(t); err == nil {
 			list[i] = whole
 		}
 	}

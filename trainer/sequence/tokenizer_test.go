@@ -124,7 +124,7 @@ func decoded(tokens []int32, mask []bool) string {
 	return string(out)
 }
 
-const shownTools = `[{"function":{"description":"finds","name":"find","parameters":{"type":"object"}},"type":"function"}]`
+const shownTools = `[{"type":"function","function":{"name":"find","description":"finds","parameters":{"type":"object"}}}]`
 
 func TestCallsThatWereNotCapturedAreRendered(t *testing.T) {
 	r, err := Build(context.Background(), lookup(""), Options{Tokenizer: &chatML{}, Vocabulary: 258})
@@ -216,10 +216,11 @@ func TestToolsAndArgumentsInTheFormThatTemplatesExpect(t *testing.T) {
 		"[]":  "",
 		"{}":  "",
 		"nix": "",
-		`[{"type":"function","function":{"name":"a"}}]`: `[{"type":"function","function":{"name":"a"}}]`,
-		`[{"name":"a","parameters":{"x":1}}]`:           `[{"function":{"name":"a","parameters":{"x":1}},"type":"function"}]`,
-		`[{"name":"a","input_schema":{"x":1}}]`:         `[{"function":{"name":"a","parameters":{"x":1}},"type":"function"}]`,
-		`[{"type":"web_search"}]`:                       `[{"type":"web_search"}]`,
+		`[{"type":"function","function":{"name":"a"}}]`:                                                                  `[{"type":"function","function":{"name":"a","description":null,"parameters":null}}]`,
+		`[{"function":{"strict":true,"parameters":{"z":1,"a":2},"x":1,"description":"d","name":"a"},"type":"function"}]`: `[{"type":"function","function":{"name":"a","description":"d","parameters":{"z":1,"a":2},"strict":true}}]`,
+		`[{"name":"a","type":"function","parameters":{"x":1}}]`:                                                          `[{"type":"function","function":{"name":"a","description":null,"parameters":{"x":1}}}]`,
+		`[{"name":"a","input_schema":{"x":1}}]`:                                                                          `[{"type":"function","function":{"name":"a","description":null,"parameters":{"x":1}}}]`,
+		`[{"type":"web_search"}]`:                                                                                        `[{"type":"web_search"}]`,
 	} {
 		assert.Equal(t, want, string(toolsOf(text)), text)
 	}

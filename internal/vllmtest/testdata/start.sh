@@ -55,5 +55,5 @@ export VLLM_ALLOW_RUNTIME_LORA_UPDATING=True VLLM_PLUGINS=lora_filesystem_resolv
 # A seeded request whose prompt is read in pieces stops this vLLM: the batch is larger than any prompt.
 exec "$python" -m vllm.entrypoints.openai.api_server --model model --served-model-name base --host 127.0.0.1 --port "$port" \
   --dtype float32 --max-model-len 2048 --max-num-batched-tokens 16384 --num-gpu-blocks-override 512 \
-  --enable-lora --max-lora-rank 16 --logprobs-mode processed_logprobs --generation-config vllm \
+  --enable-lora --max-lora-rank 16 --max-loras 4 --logprobs-mode processed_logprobs --generation-config vllm \
   --enable-auto-tool-choice --tool-call-parser hermes --enable-prompt-tokens-details

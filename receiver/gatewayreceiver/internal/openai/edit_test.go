@@ -152,3 +152,26 @@ func inPieces(text string, seed uint64) io.ReadCloser {
 	}
 	return io.NopCloser(io.MultiReader(parts...))
 }
+
+// FuzzSetModel: only the model changes, and it can be changed back.
+func FuzzSetModel(f *testing.F) {
+	f.Add(`{"model":"a","x":{"model":"a"}}`, "b")
+	f.Add(" \n{ \"n\": 1.0, \"mod\\u0065l\" : \"\\u0061\" } ", "\"\\")
+	f.Add(`{"model":"a","model":"c"}`, "")
+	f.Fuzz(func(t *testing.T, doc, model string) {
+		model = strings.ToValidUTF8(model, "?") // names are
+		old, has := Model([]byte(doc))
+		out, ok := SetModel([]byte(doc), model)
+		require.Equal(t, has, ok)
+		if !ok {
+			require.Equal(t, doc, string(out))
+			return
+		}
+		got, has := Model(out)
+		require.True(t, has)
+		require.Equal(t, model, got)
+		same, _ := SetModel([]byte(doc), old)
+		back, _ := SetModel(out, old)
+		require.Equal(t, string(same), string(back))
+	})
+}

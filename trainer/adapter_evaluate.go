@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math"
+
+	"github.com/tracegrad/tracegrad/trainer/sequence"
 )
 
 // Evaluated is evaluate.json: what the policy after the update says of what was
@@ -26,7 +28,8 @@ type Shift struct {
 
 // OffPolicy estimates the return under the new policy from logged attempts, each
 // weighed with what the new policy would have done of it (self-normalised
-// importance weights of whole attempts).
+// importance weights of whole attempts). It is of attempts whose log-probabilities
+// were recorded when they were served.
 type OffPolicy struct {
 	Attempts  int     `json:"attempts"`
 	Mean      float64 `json:"mean"`     // return as it was
@@ -52,11 +55,9 @@ func (n *adapterNight) evaluateStage(ctx context.Context, sc scores, s sequences
 				continue
 			}
 			out.Holdout.add(old, now[i])
-			behaviour, err := row.Behaviour(old)
-			if err != nil {
+			if err := w.add(row.Rollout, old, now[i]); err != nil {
 				return evaluated{}, err
 			}
-			w.add(row.ID, behaviour, now[i])
 		}
 		out.Train.mean()
 		out.Holdout.mean()
@@ -79,27 +80,43 @@ func (s *Shift) add(old, now []float64) {
 
 func (s *Shift) mean() { s.Moved /= float64(max(s.Tokens, 1)) }
 
-// weigher gathers logarithms of the weights of attempts.
+// weigher gathers logarithms of the weights of attempts. Those without recorded
+// log-probabilities have none: what generated them is not known exactly.
 type weigher struct {
-	returns map[string]*Scored
-	logs    []float64
-	values  []float64
+	returns    map[string]*Scored
+	unrecorded int
+	logs       []float64
+	values     []float64
 }
 
-func (w *weigher) add(id string, behaviour, now []float64) {
-	r := w.returns[id]
-	if r == nil || r.Return == nil {
-		return
+func (w *weigher) add(r *sequence.Rollout, old, now []float64) error {
+	scored := w.returns[r.ID]
+	if scored == nil || scored.Return == nil {
+		return nil
+	}
+	for _, s := range r.Spans {
+		if !s.Logprobs {
+			w.unrecorded++
+			return nil
+		}
+	}
+	behaviour, err := r.Behaviour(old)
+	if err != nil {
+		return err
 	}
 	var sum float64
 	for t := range now {
 		sum += now[t] - behaviour[t]
 	}
-	w.logs, w.values = append(w.logs, sum), append(w.values, *r.Return)
+	w.logs, w.values = append(w.logs, sum), append(w.values, *scored.Return)
+	return nil
 }
 
 func (w *weigher) estimate() (*OffPolicy, string) {
-	if len(w.values) == 0 {
+	switch {
+	case len(w.values) == 0 && w.unrecorded > 0:
+		return nil, "no held-out attempt has log-probabilities that were recorded when it was served"
+	case len(w.values) == 0:
 		return nil, "no held-out trajectory has a row and a return"
 	}
 	top := math.Inf(-1)

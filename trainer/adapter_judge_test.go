@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tracegrad/tracegrad/internal/vllm"
 	"github.com/tracegrad/tracegrad/trainer/paired"
-	"github.com/tracegrad/tracegrad/trainer/reroll"
 )
 
 func TestDecide(t *testing.T) {
@@ -90,15 +90,15 @@ func TestServedBase(t *testing.T) {
 	c.Gate.Server, c.Adapter.BaseModel = "http://s", "/models/tiny"
 	for _, x := range []struct {
 		model string
-		has   []reroll.Served
+		has   []vllm.Model
 		want  string
 	}{
-		{"", []reroll.Served{{ID: "other"}, {ID: "/models/tiny"}}, "/models/tiny"},
-		{"", []reroll.Served{{ID: "tiny"}}, "tiny"},
-		{"", []reroll.Served{{ID: "base", Root: "tiny"}, {ID: "a", Parent: "base"}}, "base"},
-		{"", []reroll.Served{{ID: "base", Root: "another"}}, ""},
-		{"mine", []reroll.Served{{ID: "tiny"}, {ID: "mine"}}, "mine"},
-		{"mine", []reroll.Served{{ID: "tiny"}}, ""},
+		{"", []vllm.Model{{ID: "other"}, {ID: "/models/tiny"}}, "/models/tiny"},
+		{"", []vllm.Model{{ID: "tiny"}}, "tiny"},
+		{"", []vllm.Model{{ID: "base", Root: "tiny"}, {ID: "a", Parent: "base"}}, "base"},
+		{"", []vllm.Model{{ID: "base", Root: "another"}}, ""},
+		{"mine", []vllm.Model{{ID: "tiny"}, {ID: "mine"}}, "mine"},
+		{"mine", []vllm.Model{{ID: "tiny"}}, ""},
 		{"", nil, ""},
 	} {
 		c.Gate.Model = x.model

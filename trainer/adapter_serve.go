@@ -2,8 +2,8 @@ package trainer
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path"
 	"path/filepath"
@@ -12,15 +12,20 @@ import (
 	"time"
 
 	"github.com/tracegrad/tracegrad/internal/bundle"
+	"github.com/tracegrad/tracegrad/internal/vllm"
 	"github.com/tracegrad/tracegrad/trainer/reroll"
 )
 
 // gateServer is the server that the gate asks, with both policies on it.
 type gateServer struct {
 	client          *reroll.Client
+	vllm            *vllm.Server
 	base, candidate string   // as it knows them
 	loaded          []string // adapters that the gate put there
 }
+
+// loadTimeout bounds what the server takes to load an adapter.
+const loadTimeout = 5 * time.Minute
 
 // gateServer makes sure that both policies are served.
 func (n *adapterNight) gateServer(ctx context.Context, folder string) (*gateServer, error) {
@@ -30,7 +35,10 @@ func (n *adapterNight) gateServer(ctx context.Context, folder string) (*gateServ
 	}
 	client.Key = os.Getenv(ServerKeyVariable)
 	s := &gateServer{client: client}
-	models, err := client.Models(ctx)
+	if s.vllm, err = vllm.New(n.Config.Gate.Server, client.Key, &http.Client{Timeout: loadTimeout}); err != nil {
+		return nil, err
+	}
+	models, err := s.vllm.Models(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +59,7 @@ func (n *adapterNight) gateServer(ctx context.Context, folder string) (*gateServ
 }
 
 // servedBase is the base model's name on the server.
-func (n *adapterNight) servedBase(models []reroll.Served) (string, error) {
+func (n *adapterNight) servedBase(models []vllm.Model) (string, error) {
 	c := n.Config
 	var names, whole []string
 	for _, m := range models {
@@ -85,7 +93,7 @@ func gateName(id string) string { return "tracegrad-gate-" + id }
 
 // serve gives the name of the adapter whose name ends in id, and loads it if the
 // server does not have it.
-func (s *gateServer) serve(ctx context.Context, models []reroll.Served, id, dir string) (string, error) {
+func (s *gateServer) serve(ctx context.Context, models []vllm.Model, id, dir string) (string, error) {
 	for _, m := range models {
 		if strings.HasSuffix(m.ID, "-"+id) {
 			return m.ID, nil
@@ -96,12 +104,8 @@ func (s *gateServer) serve(ctx context.Context, models []reroll.Served, id, dir 
 		return "", err
 	}
 	name := gateName(id)
-	err = s.client.Post(ctx, "/v1/load_lora_adapter", map[string]string{"lora_name": name, "lora_path": dir})
-	if refused := (*reroll.RefusedError)(nil); errors.As(err, &refused) && strings.Contains(refused.Message, "already been loaded") {
-		err = nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("load adapter %s from %s: %w: start vLLM with --enable-lora, a --max-lora-rank that fits and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True on this machine, or serve the folder there under that name", name, dir, err)
+	if _, err = s.vllm.Load(ctx, name, dir); err != nil {
+		return "", fmt.Errorf("%w: vLLM needs --enable-lora, a --max-lora-rank that fits and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True, and must see %s; or serve that folder as %s", err, dir, name)
 	}
 	s.loaded = append(s.loaded, name)
 	return name, nil
@@ -113,6 +117,6 @@ func (s *gateServer) unload() {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	for _, name := range s.loaded {
-		_ = s.client.Post(ctx, "/v1/unload_lora_adapter", map[string]string{"lora_name": name})
+		_, _ = s.vllm.Unload(ctx, name)
 	}
 }

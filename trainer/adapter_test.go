@@ -227,9 +227,15 @@ func TestCriticise(t *testing.T) {
 func TestOffPolicyEstimate(t *testing.T) {
 	value := func(v float64) *Scored { return &Scored{Return: &v} }
 	w := weigher{returns: map[string]*Scored{"x": value(1), "y": value(0), "z": {}}}
-	w.add("x", []float64{-1, -1}, []float64{-1 + math.Log(2), -1})
-	w.add("y", []float64{-1}, []float64{-1 + math.Log(1)})
-	w.add("z", []float64{-1}, []float64{-9})
+	recorded := func(id string, logprobs ...float32) *sequence.Rollout {
+		r := rolloutOf(id, len(logprobs), "a")
+		r.Recorded, r.Spans[0].Logprobs = logprobs, true
+		return r
+	}
+	require.NoError(t, w.add(recorded("x", -1, -1), []float64{-5, -5}, []float64{-1 + math.Log(2), -1}))
+	require.NoError(t, w.add(recorded("y", -1), []float64{-5}, []float64{-1 + math.Log(1)}))
+	require.NoError(t, w.add(recorded("z", -1), []float64{-1}, []float64{-9}))
+	require.NoError(t, w.add(rolloutOf("x", 1, "a"), []float64{-1}, []float64{-9}), "nobody knows what generated it")
 	got, why := w.estimate()
 	require.Empty(t, why)
 	assert.Equal(t, 2, got.Attempts)
@@ -237,7 +243,9 @@ func TestOffPolicyEstimate(t *testing.T) {
 	assert.InDelta(t, 2./3, got.Estimate, 1e-12)
 	assert.InDelta(t, 9./5, got.Effective, 1e-12)
 	_, why = (&weigher{}).estimate()
-	assert.NotEmpty(t, why)
+	assert.Contains(t, why, "no held-out trajectory has a row and a return")
+	_, why = (&weigher{unrecorded: 1}).estimate()
+	assert.Contains(t, why, "recorded when it was served")
 }
 
 func TestMemory(t *testing.T) {

@@ -106,7 +106,7 @@ func TestVLLMGate(t *testing.T) {
 	assert.Equal(t, base, tokensOf(t, filepath.Join(n.dir, j.Base.Dataset)))
 	models, err := client.Models(t.Context())
 	require.NoError(t, err)
-	assert.False(t, slices.ContainsFunc(models, func(m reroll.Served) bool { return m.ID == j.Candidate.Model }), "the adapter is taken off the server")
+	assert.False(t, slices.Contains(models, j.Candidate.Model), "the adapter is taken off the server")
 
 	broken := "adapter-" + digest(nil)[:12]
 	require.NoError(t, writeFolder(filepath.Join(n.dir, broken), map[string][]byte{"adapter_config.json": []byte("{}"), "adapter_model.safetensors": []byte("x")}))

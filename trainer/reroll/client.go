@@ -70,37 +70,25 @@ type UnreachableError struct{ cause error }
 func (e *UnreachableError) Error() string { return e.cause.Error() }
 func (e *UnreachableError) Unwrap() error { return e.cause }
 
-// Served is a model of the server.
-type Served struct {
-	ID     string `json:"id"`
-	Root   string `json:"root"`   // where its files are; "" = not said
-	Parent string `json:"parent"` // the model that an adapter is of; "" = none, or not said
-}
-
-// Models are the models of the server, adapters that are loaded included.
-func (c *Client) Models(ctx context.Context) ([]Served, error) {
+// Models are the names of the models that the server has.
+func (c *Client) Models(ctx context.Context) ([]string, error) {
 	body, err := c.once(ctx, http.MethodGet, "/v1/models", nil)
 	if err != nil {
 		return nil, fmt.Errorf("list models of %s: %w", c.root, err)
 	}
 	var list struct {
-		Data []Served `json:"data"`
+		Data []struct {
+			ID string `json:"id"`
+		} `json:"data"`
 	}
 	if err := json.Unmarshal(body, &list); err != nil {
 		return nil, fmt.Errorf("list models of %s: %w: is it a server of OpenAI's protocol?", c.root, err)
 	}
-	return list.Data, nil
-}
-
-// Post sends a JSON body to a path of the server's own, such as
-// /v1/load_lora_adapter.
-func (c *Client) Post(ctx context.Context, path string, body any) error {
-	text, err := json.Marshal(body)
-	if err != nil {
-		return err
+	var names []string
+	for _, m := range list.Data {
+		names = append(names, m.ID)
 	}
-	_, err = c.once(ctx, http.MethodPost, path, text)
-	return err
+	return names, nil
 }
 
 // chat asks for one reply. It tries again after trouble that may pass.

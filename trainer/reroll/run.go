@@ -112,14 +112,14 @@ type gatherer struct {
 }
 
 func (g *gatherer) gather(ctx context.Context, c *Client, jobs []job) error {
-	asking, stop := context.WithCancel(ctx)
+	feeding, stop := context.WithCancel(ctx) // what is asked already is waited for
 	defer stop()
 	todo, results := make(chan job), make(chan made)
 	var workers sync.WaitGroup
 	for range min(g.o.Concurrency, len(jobs)) {
 		workers.Go(func() {
 			for j := range todo {
-				t, err := roll(asking, c, g.o.Policy, j.prompt, j.index, g.o.Now)
+				t, err := roll(ctx, c, g.o.Policy, j.prompt, j.index, g.o.Now)
 				results <- made{j, t, err}
 			}
 		})
@@ -129,7 +129,7 @@ func (g *gatherer) gather(ctx context.Context, c *Client, jobs []job) error {
 		for _, j := range jobs {
 			select {
 			case todo <- j:
-			case <-asking.Done():
+			case <-feeding.Done():
 				return
 			}
 		}
@@ -139,7 +139,7 @@ func (g *gatherer) gather(ctx context.Context, c *Client, jobs []job) error {
 	done := 0
 	for m := range results {
 		err := g.take(m)
-		if err != nil && failed == nil { // what others are about to finish is still taken
+		if err != nil && failed == nil {
 			failed = err
 			stop()
 		}

@@ -3,6 +3,7 @@ package genai
 import (
 	"encoding/json"
 	"math"
+	"slices"
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -13,6 +14,9 @@ import (
 // ids reads token ids: a list of integers, or JSON of one. nil when there are
 // none or one is no token id.
 func (r *reader) ids(f field) []int32 {
+	if packed, ok := r.packed(f); ok {
+		return trajectory.UnpackIDs(packed)
+	}
 	var out []int32
 	ok := r.list(f, func(n float64) bool {
 		out = append(out, int32(n))
@@ -29,20 +33,35 @@ const rounding = 1e-3
 
 // logprobs reads the log probabilities of generated tokens, likewise.
 func (r *reader) logprobs(f field) []float32 {
-	if r.has(f) && r.values[f].Type() != pcommon.ValueTypeBytes {
-		if raw := r.text(f); strings.HasPrefix(raw, "[{") {
-			return logprobsIn(raw)
+	if packed, ok := r.packed(f); ok {
+		values := trajectory.UnpackLogprobs(packed)
+		if slices.ContainsFunc(values, func(v float32) bool { return !isLogprob(float64(v)) }) {
+			return nil
 		}
+		return values
+	}
+	if raw := r.text(f); strings.HasPrefix(raw, "[{") {
+		return logprobsIn(raw)
 	}
 	var out []float32
 	ok := r.list(f, func(n float64) bool {
 		out = append(out, float32(n))
-		return n <= rounding && !math.IsInf(n, 0)
+		return isLogprob(n)
 	})
 	if !ok {
 		return nil
 	}
 	return out
+}
+
+func isLogprob(n float64) bool { return n <= rounding && !math.IsInf(n, 0) }
+
+// packed is a field that is bytes; false for any other.
+func (r *reader) packed(f field) ([]byte, bool) {
+	if r.ranks[f] == 0 || r.values[f].Type() != pcommon.ValueTypeBytes {
+		return nil, false
+	}
+	return r.values[f].Bytes().AsRaw(), true
 }
 
 // list calls each for the numbers of a list; false when it is none.
@@ -51,14 +70,6 @@ func (r *reader) list(f field, each func(float64) bool) bool {
 		return false
 	}
 	v := r.values[f]
-	if v.Type() == pcommon.ValueTypeBytes {
-		return trajectory.EachPacked(v.Bytes().AsRaw(), func(word uint32) bool {
-			if f == fLogprobs {
-				return each(float64(math.Float32frombits(word)))
-			}
-			return each(float64(int32(word))) //nolint:gosec // as it was packed
-		})
-	}
 	if v.Type() != pcommon.ValueTypeSlice {
 		var ns []float64
 		if json.Unmarshal([]byte(v.AsString()), &ns) != nil {

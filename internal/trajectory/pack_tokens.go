@@ -25,13 +25,28 @@ func PackLogprobs(values []float32) []byte {
 	return out
 }
 
-// EachPacked calls each for the 4-byte words of a packed attribute, until it
-// returns false. It reports whether it came to the end of whole words.
-func EachPacked(packed []byte, each func(word uint32) bool) bool {
-	for ; len(packed) >= 4; packed = packed[4:] {
-		if !each(binary.LittleEndian.Uint32(packed)) {
-			return false
+// UnpackIDs reads what [PackIDs] wrote; nil when it is not that.
+func UnpackIDs(packed []byte) []int32 {
+	if len(packed)%4 != 0 {
+		return nil
+	}
+	out := make([]int32, len(packed)/4)
+	for i := range out {
+		if out[i] = int32(binary.LittleEndian.Uint32(packed[4*i:])); out[i] < 0 { //nolint:gosec // as it was written
+			return nil
 		}
 	}
-	return len(packed) == 0
+	return out
+}
+
+// UnpackLogprobs reads what [PackLogprobs] wrote; nil when it is not that.
+func UnpackLogprobs(packed []byte) []float32 {
+	if len(packed)%4 != 0 {
+		return nil
+	}
+	out := make([]float32, len(packed)/4)
+	for i := range out {
+		out[i] = math.Float32frombits(binary.LittleEndian.Uint32(packed[4*i:]))
+	}
+	return out
 }

@@ -30,18 +30,12 @@ import (
 // loraServer answers as the recorded vLLM did, which serves the model base and
 // the adapters that are loaded.
 type loraServer struct {
-	t testing.TB
-
-	mu     sync.Mutex
+	t      testing.TB
 	loaded []string
-	asked  []string // the models of the requests, in order
-	last   []byte   // the last request
-}
 
-func (s *loraServer) load(names ...string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.loaded = names
+	mu    sync.Mutex
+	asked []string // the models of the requests, in order
+	last  []byte   // the last request
 }
 
 func (s *loraServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {

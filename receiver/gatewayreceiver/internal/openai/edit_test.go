@@ -16,18 +16,19 @@ import (
 )
 
 func TestSetModel(t *testing.T) {
-	for doc, want := range map[string]string{
-		`{"model":"a","x":{"model":"a"}}`:             `{"model":"b<","x":{"model":"a"}}`,
-		" \n{ \"n\": 1.0, \"model\" : \"\\u0061\" } ": " \n{ \"n\": 1.0, \"model\" : \"b<\" } ",
-		`{"mod\u0065l":"a"}`:                          `{"mod\u0065l":"b<"}`,
-		`{"model":"a","model":"c"}`:                   "",
-		`{"model":"a","mod\u0065l":"c"}`:              "",
-		`{"model":1}`:                                 "",
-		`{"x":{"model":"a"}}`:                         "",
-		`["model","a"]`:                               "",
-		`{"model":"a"`:                                "",
-		``:                                            "",
+	for _, c := range []struct{ doc, want string }{
+		{`{"model":"a","x":{"model":"a"}}`, `{"model":"b<","x":{"model":"a"}}`},
+		{" \n{ \"n\": 1.0, \"model\" : \"\\u0061\" } ", " \n{ \"n\": 1.0, \"model\" : \"b<\" } "},
+		{`{"mod\u0065l":"a"}`, `{"mod\u0065l":"b<"}`},
+		{`{"model":"a","model":"c"}`, ""},
+		{`{"model":"a","mod\u0065l":"c"}`, ""},
+		{`{"model":1}`, ""},
+		{`{"x":{"model":"a"}}`, ""},
+		{`["model","a"]`, ""},
+		{`{"model":"a"`, ""},
+		{``, ""},
 	} {
+		doc, want := c.doc, c.want
 		got, ok := SetModel([]byte(doc), "b<")
 		if want == "" {
 			assert.False(t, ok, doc)

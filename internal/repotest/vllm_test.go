@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -86,7 +87,7 @@ func TestVLLMTokens(t *testing.T) {
 
 	var calls []askedCall
 	turn := []json.RawMessage{json.RawMessage(liveSystem), json.RawMessage(liveUser)}
-	after := append(turn[:2:2], json.RawMessage(liveCall), json.RawMessage(liveResult))
+	after := slices.Concat(turn, []json.RawMessage{json.RawMessage(liveCall), json.RawMessage(liveResult)})
 	for seed, model := range []string{"base", "tuned"} {
 		for _, stream := range []bool{false, true} {
 			plain := askedCall{Model: model, Messages: turn, Stream: stream, Temperature: 1, MaxTokens: 24, Seed: seed}
@@ -236,7 +237,7 @@ type kept struct {
 func (k *kept) Read(p []byte) (int, error) {
 	n, err := k.ReadCloser.Read(p)
 	k.body.Write(p[:n])
-	if err == io.EOF { //nolint:errorlint // as bodies end
+	if err == io.EOF {
 		k.keep(k.body.Bytes())
 	}
 	return n, err

@@ -70,8 +70,12 @@ func (s *Server) run(t testing.TB, script string, args ...string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	var failure error // once ended is closed
+	ended := make(chan struct{})
+	go func() {
+		failure = cmd.Wait()
+		close(ended)
+	}()
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		select {
@@ -82,12 +86,11 @@ func (s *Server) run(t testing.TB, script string, args ...string) {
 	})
 	for {
 		select {
-		case err := <-ended:
-			ended <- err
+		case <-ended:
 			if cmd.ProcessState.ExitCode() == 77 {
 				t.Skip(log.String())
 			}
-			t.Fatalf("vLLM ended: %v\n%s", err, tail(log.String()))
+			t.Fatalf("vLLM ended: %v\n%s", failure, tail(log.String()))
 		case <-time.After(500 * time.Millisecond):
 		}
 		if response, err := http.Get(s.URL + "/health"); err == nil { //nolint:gosec,noctx // on loopback, until the test's own deadline

@@ -217,13 +217,14 @@ func TestUnaskable(t *testing.T) {
 		assert.Equal(t, body, string(got))
 		assert.Nil(t, strip)
 	}
-	for body, want := range map[string]string{
-		`{}`: `{"return_token_ids":true,"logprobs":true}`,
-		" {\"n\":1,\"echo\":false,\"logprobs\" : null, \"x\":\"}\"} \n":         " {\"n\":1,\"echo\":false,\"logprobs\" : true, \"x\":\"}\",\"return_token_ids\":true} \n",
-		`{"logprobs":true,"top_logprobs":3}`:                                    `{"logprobs":true,"top_logprobs":3,"return_token_ids":true}`,
-		`{"return_token_ids":false,"logprobs":false,"top_logprobs":0,"n":null}`: `{"return_token_ids":true,"logprobs":true,"top_logprobs":0,"n":null}`,
-		`{"return_token_ids":true,"logprobs":true}`:                             `{"return_token_ids":true,"logprobs":true}`,
+	for _, x := range [][2]string{
+		{`{}`, `{"return_token_ids":true,"logprobs":true}`},
+		{" {\"n\":1,\"echo\":false,\"logprobs\" : null, \"x\":\"}\"} \n", " {\"n\":1,\"echo\":false,\"logprobs\" : true, \"x\":\"}\",\"return_token_ids\":true} \n"},
+		{`{"logprobs":true,"top_logprobs":3}`, `{"logprobs":true,"top_logprobs":3,"return_token_ids":true}`},
+		{`{"return_token_ids":false,"logprobs":false,"top_logprobs":0,"n":null}`, `{"return_token_ids":true,"logprobs":true,"top_logprobs":0,"n":null}`},
+		{`{"return_token_ids":true,"logprobs":true}`, `{"return_token_ids":true,"logprobs":true}`},
 	} {
+		body, want := x[0], x[1]
 		got, _, why := Ask([]byte(body))
 		assert.Empty(t, why, body)
 		assert.Equal(t, want, string(got))

@@ -13,7 +13,7 @@ import (
 )
 
 // adapterMetric is what the gate's numbers estimate, for the model card.
-const adapterMetric = "mean return of rollouts of held-out prompts: candidate less the policy it started from, on one server, with the same seeds"
+const adapterMetric = "mean return of rollouts of held-out prompts: candidate less the policy it started from, on one server"
 
 // packAdapter packs the adapter with the gate's verdict.
 func (n *adapterNight) packAdapter(s selected, sc scores, a advantages, seq sequences, u updated, v evaluated, e exported, j judged) (packed, error) {
@@ -22,7 +22,7 @@ func (n *adapterNight) packAdapter(s selected, sc scores, a advantages, seq sequ
 		if err != nil {
 			return packed{}, fmt.Errorf("read adapter: %w", err)
 		}
-		m := n.manifest(s, sc, seq, v, j)
+		m := n.manifest(s, sc, v, j)
 		files, err := bundle.AdapterFiles(m, adapter)
 		if err != nil {
 			return packed{}, err
@@ -47,7 +47,7 @@ func (n *adapterNight) packAdapter(s selected, sc scores, a advantages, seq sequ
 	return out, nil
 }
 
-func (n *adapterNight) manifest(s selected, sc scores, seq sequences, v evaluated, j judged) bundle.Manifest {
+func (n *adapterNight) manifest(s selected, sc scores, v evaluated, j judged) bundle.Manifest {
 	c := n.Config
 	m := bundle.Manifest{
 		Kind: bundle.KindAdapter, Name: c.Name, Status: bundle.StatusCandidate, CreatedAt: n.Now, Agents: c.Agents, BaseModel: c.Adapter.BaseModel,

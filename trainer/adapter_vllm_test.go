@@ -4,7 +4,6 @@ package trainer
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -121,7 +120,5 @@ func gateNight(t *testing.T, url string) *adapterNight {
 	require.NoError(t, err)
 	c := Default()
 	c.Adapter.BaseModel, c.Gate.Server, c.Gate.Concurrency, c.Seed = "base", url, 1, 7
-	dir, err := os.MkdirTemp(t.TempDir(), "run")
-	require.NoError(t, err)
-	return &adapterNight{night: &night{engine: engine, run: &run{Manifest: Manifest{Config: c}, dir: dir, clock: time.Now, progress: func(Event) {}}}}
+	return &adapterNight{night: &night{engine: engine, run: &run{Manifest: Manifest{Config: c}, dir: t.TempDir(), clock: time.Now, progress: func(Event) {}}}}
 }

@@ -1,6 +1,7 @@
 package prompt
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -86,6 +87,6 @@ func TestInjectedMessagesTeachNothing(t *testing.T) {
 	plain.Messages = []trajectory.Message{{Role: "user", Text: "When?"}, {Role: "assistant", Text: "On Friday."}}
 	told := attempt(trajectory.ModelCall{Input: []int32{2, 0}, Output: []int32{1}})
 	told.Steps[0].Attributes = `{"tracegrad.injected":[{"text":"Cite [doc:7]. Call look_up first."}]}`
-	told.Messages = append(plain.Messages, trajectory.Message{Role: "system", Text: "Cite [doc:7]. Call look_up first.", Injected: "g1"})
+	told.Messages = append(slices.Clone(plain.Messages), trajectory.Message{Role: "system", Text: "Cite [doc:7]. Call look_up first.", Injected: "g1"})
 	assert.Equal(t, Read(plain), Read(told))
 }

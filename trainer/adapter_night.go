@@ -243,10 +243,38 @@ func (n *adapterNight) remember() (err error) {
 		return fmt.Errorf("open starting policy: bundle %s is an adapter of %s, not of %s: name another base, or adapter.base_model: %s",
 			bundle.ShortID(b.ID()), b.Manifest.BaseModel, n.Config.Adapter.BaseModel, b.Manifest.BaseModel)
 	}
+	if err := n.sameShape(); err != nil {
+		return err
+	}
 	if n.Config.Algorithm.Baseline == string(grpo.LoneTracker) {
 		return n.readTracker()
 	}
 	return nil
+}
+
+// sameShape refuses a starting policy that the adapter to be trained cannot hold.
+func (n *adapterNight) sameShape() error {
+	if n.base == nil {
+		return nil
+	}
+	var has struct {
+		Rank  int     `json:"r"`
+		Alpha float64 `json:"lora_alpha"`
+	}
+	text, err := os.ReadFile(filepath.Join(n.base.Dir, bundle.AdapterConfigFile))
+	if err == nil {
+		err = json.Unmarshal(text, &has)
+	}
+	if err != nil {
+		return fmt.Errorf("open starting policy: %w", err)
+	}
+	lora := n.Config.Adapter.LoRA
+	own := n.Config.Adapter.Engine == "" || lora.Alpha != 0 // else the engine has an alpha of its own
+	if has.Rank == lora.Rank && (!own || has.Alpha == lora.alpha()) {
+		return nil
+	}
+	return fmt.Errorf("open starting policy: bundle %s has rank %d and alpha %g, the config asks for rank %d and alpha %g: set adapter.lora: {rank: %d, alpha: %g}, or name another base",
+		bundle.ShortID(n.base.ID()), has.Rank, has.Alpha, lora.Rank, lora.alpha(), has.Rank, has.Alpha)
 }
 
 // history is the directory with what earlier nights left.

@@ -80,6 +80,14 @@ func TestAdapterNightRefusesAStartingPolicyOfAnotherKind(t *testing.T) {
 	c.Base = b.ID()
 	_, err = Run(t.Context(), c, Options{Now: clock, Engine: noEngine(t)})
 	require.ErrorContains(t, err, "is an adapter of other, not of m")
+
+	files, err = bundle.AdapterFiles(bundle.Manifest{BaseModel: "m", Kind: bundle.KindAdapter}, map[string][]byte{"adapter_config.json": []byte(`{"r": 4, "lora_alpha": 8}`), "adapter_model.safetensors": []byte("x")})
+	require.NoError(t, err)
+	b, err = bundle.Add(c.Bundles, bundle.Manifest{Kind: bundle.KindAdapter, BaseModel: "m", Name: "a", Status: bundle.StatusCandidate, CreatedAt: clock()}, files)
+	require.NoError(t, err)
+	c.Base, c.Adapter.LoRA.Rank = b.ID(), 16
+	_, err = Run(t.Context(), c, Options{Now: clock, Engine: noEngine(t)})
+	require.ErrorContains(t, err, "set adapter.lora: {rank: 4, alpha: 8}")
 }
 
 func TestGroupByPrompt(t *testing.T) {

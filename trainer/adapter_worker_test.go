@@ -63,8 +63,8 @@ func adapterConfig(t *testing.T, root, model string) Config {
 	c.Name, c.Policy.Kind = "tiny", KindAdapter
 	c.Adapter.BaseModel, c.Adapter.Folder, c.Adapter.Models = workertest.Name, model, []string{anyModel}
 	c.Adapter.LoRA.Rank, c.Adapter.LearningRate, c.Adapter.MaxLength = 4, 1e-3, 1024
-	c.Adapter.StepRollouts, c.Adapter.HoldoutTokens = 8, 5000
-	c.Where = "hash(trajectory_id) % 3 = 0" // a third is enough, and three times as fast
+	c.Adapter.StepRollouts, c.Adapter.HoldoutTokens = 4, 2500
+	c.Where = "hash(trajectory_id) % 6 = 0" // a sixth is enough, and six times as fast
 	return c
 }
 
@@ -182,7 +182,7 @@ func TestAdapterAlgorithms(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := adapterConfig(t, root, model)
-			c.Adapter.StepRollouts = 16
+			c.Adapter.StepRollouts = 8
 			change(&c)
 			r := night1(t, c, engines)
 			config, _ := adapterOf(t, r)

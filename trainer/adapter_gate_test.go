@@ -55,6 +55,8 @@ func (s *inference) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusConflict) // none that is asked again
 	case r.URL.Path == "/v1/models":
 		fmt.Fprint(w, `{"data":[{"id":"tiny"}]}`)
+	case r.URL.Path == "/tokenize":
+		w.WriteHeader(http.StatusNotFound) // not every server renders chats
 	case r.URL.Path == "/v1/load_lora_adapter":
 		s.loaded[body.Name] = body.Path
 	case r.URL.Path == "/v1/unload_lora_adapter":
@@ -85,6 +87,7 @@ func TestAdapterGate(t *testing.T) {
 	c := adapterConfig(t, root, model)
 	c.Rewards.File = filepath.Join(t.TempDir(), "rewards.yaml")
 	require.NoError(t, os.WriteFile(c.Rewards.File, []byte("rewards:\n  - name: cites\n    expr: 'feedback(\"solved\") ?? (output contains \"[doc:7]\" ? 1 : 0)'\n"), 0o600))
+	c.Where = "hash(trajectory_id) % 3 = 0" // the gate wants eight prompts
 	c.Gate.Server, c.Gate.Rollouts, c.Gate.Holdout, c.Gate.HoldoutBy = server.URL, 3, 0.4, "input"
 
 	engines := 0

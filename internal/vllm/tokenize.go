@@ -3,6 +3,7 @@ package vllm
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 )
@@ -23,6 +24,9 @@ func (s *Server) Tokenize(ctx context.Context, chat Chat) ([]int32, error) {
 	}
 	if err := s.call(ctx, http.MethodPost, "/tokenize", chat, &answer); err != nil {
 		return nil, fmt.Errorf("tokenize a chat: %w", err)
+	}
+	if len(answer.Tokens) == 0 {
+		return nil, errors.New("tokenize a chat: the server's answer holds no tokens: it is no vLLM")
 	}
 	return answer.Tokens, nil
 }

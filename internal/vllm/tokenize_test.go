@@ -35,4 +35,8 @@ func TestTokenize(t *testing.T) {
 	refused := new(Refusal)
 	require.ErrorAs(t, err, &refused)
 	assert.Equal(t, http.StatusBadRequest, refused.Status)
+
+	s = connect(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"choices":[]}`) })
+	_, err = s.Tokenize(t.Context(), chat)
+	require.ErrorContains(t, err, "holds no tokens")
 }

@@ -16,23 +16,30 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/consumer/consumertest"
 
 	"github.com/tracegrad/tracegrad/internal/bundle"
 )
 
 // BenchmarkStreaming has 64 clients stream answers of 16 events through
-// nothing, through a bare [httputil.ReverseProxy], through the gateway, and
-// through the gateway with a bundle. Clients, proxy and upstream share the
+// nothing, through a bare [httputil.ReverseProxy], and through the gateway: as it
+// is, with guidance, and to an adapter. Clients, proxy and upstream share the
 // machine: compare the rows, not the numbers. "full" asks as fast as it can,
 // "paced" at 500 requests a second.
 func BenchmarkStreaming(b *testing.B) {
 	r := recorded(b, "chat_stream_plain")
+	adapter := packAdapter(b, b.TempDir(), "one")
 	events := bytes.SplitAfter(r.response, []byte("\n\n"))
+	ofAdapter := bytes.SplitAfter(bytes.ReplaceAll(r.response, []byte(`"base"`), []byte(`"`+adapter.AdapterName()+`"`)), []byte("\n\n"))
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		_, _ = io.Copy(io.Discard, req.Body)
+		body, _ := io.ReadAll(req.Body)
 		w.Header().Set("Content-Type", "text/event-stream")
-		for _, e := range events {
+		answer := events
+		if bytes.Contains(body, []byte(adapter.AdapterName())) {
+			answer = ofAdapter
+		}
+		for _, e := range answer {
 			_, _ = w.Write(e)
 			_ = http.NewResponseController(w).Flush()
 		}
@@ -45,14 +52,17 @@ func BenchmarkStreaming(b *testing.B) {
 	plain := benchGateway(b, upstream.URL, func(*Config) {})
 	packed := benchGateway(b, upstream.URL, withBundle(writeBundle(b, bundle.StatusReleased).Dir))
 
-	for _, row := range []struct{ name, url string }{
-		{"direct", upstream.URL}, {"reverseproxy", bare.URL}, {"gateway", plain}, {"gateway+bundle", packed},
-	} {
+	routed := benchGateway(b, upstream.URL, func(c *Config) {
+		c.Bundle = configoptional.Some(BundleConfig{Directory: adapter.Dir, Models: []string{"base"}})
+	})
+
+	rows := []struct{ name, url string }{
+		{"direct", upstream.URL}, {"reverseproxy", bare.URL}, {"gateway", plain}, {"gateway+bundle", packed}, {"gateway+adapter", routed},
+	}
+	for _, row := range rows {
 		b.Run("full/"+row.name, func(b *testing.B) { drive(b, row.url, body, 0) })
 	}
-	for _, row := range []struct{ name, url string }{
-		{"direct", upstream.URL}, {"reverseproxy", bare.URL}, {"gateway", plain}, {"gateway+bundle", packed},
-	} {
+	for _, row := range rows {
 		b.Run("paced/"+row.name, func(b *testing.B) { drive(b, row.url, body, 2*time.Millisecond) })
 	}
 }

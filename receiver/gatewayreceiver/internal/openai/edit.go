@@ -37,7 +37,11 @@ type Editor struct {
 
 // NewEditor edits body, a stream of events or one JSON document.
 func NewEditor(body io.ReadCloser, stream bool, edits ...Edit) *Editor {
-	return &Editor{Closer: body, source: body, stream: stream, edits: edits, buf: make([]byte, 32<<10)}
+	size := 32 << 10
+	if stream {
+		size = 4 << 10 // its events are small, and its readers many
+	}
+	return &Editor{Closer: body, source: body, stream: stream, edits: edits, buf: make([]byte, size)}
 }
 
 // Read is as [io.Reader] says.

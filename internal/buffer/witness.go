@@ -27,6 +27,7 @@ const (
 	byResponse = "r"
 	byToolCall = "c"
 	byContent  = "t" // two calls may say the same: one must run within the other
+	bySpan     = "s" // the gateway's, once it has moved: it may be sent again
 )
 
 // witness is a model span that is held.
@@ -39,7 +40,7 @@ type witness struct {
 
 const (
 	maxWitnesses = 1 << 16
-	skew         = int64(5 * time.Minute)        // of clocks, where an id says that it is one call
+	skew         = int64(30 * time.Second)       // of clocks, where an id says that it is one call
 	nested       = int64(100 * time.Millisecond) // likewise, where nothing but the text does
 )
 
@@ -65,6 +66,9 @@ func (b *Buffer) meet(s *trajectory.Span) {
 		mine, others = others, mine
 	}
 	keys := keysOf(s)
+	if alone {
+		keys = append(keys, w.key())
+	}
 	for _, key := range keys {
 		gateway, agent := others[key], w
 		if alone {
@@ -80,7 +84,8 @@ func (b *Buffer) meet(s *trajectory.Span) {
 	}
 }
 
-// met forgets a pair: a call has one witness of each kind.
+// met takes down that two have met: a call has one witness of each kind, and
+// whoever sends the gateway's span again finds it where it is.
 func (x *witnesses) met(keys []witnessKey, gateway, agent witness) {
 	for _, key := range keys {
 		if x.agents[key] == agent {
@@ -90,6 +95,11 @@ func (x *witnesses) met(keys []witnessKey, gateway, agent witness) {
 			delete(x.gateways, key)
 		}
 	}
+	x.note(x.agents, gateway.key(), agent)
+}
+
+func (w witness) key() witnessKey {
+	return witnessKey(bySpan + string(w.trace[:]) + string(w.span[:]))
 }
 
 // listWitnesses begins to know calls: those that are held already as well.

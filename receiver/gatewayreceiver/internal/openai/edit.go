@@ -29,6 +29,7 @@ type Editor struct {
 
 	in   []byte // what is not edited yet: the beginning of the body, or of an event
 	line int    // where in in the line begins whose end has not come
+	seen int    // how much of in was searched for that end
 	out  []byte // what was not read yet
 	buf  []byte
 	raw  bool // too much came without an end: the rest passes as it is
@@ -82,13 +83,14 @@ func (e *Editor) whole() {
 
 // events hands on the events that are whole.
 func (e *Editor) events() {
+	whole := e.in
 	for {
 		end := e.eventEnd()
 		if end == 0 {
 			break
 		}
 		e.out = append(e.out, e.event(e.in[:end])...)
-		e.in, e.line = e.in[end:], 0
+		e.in, e.line, e.seen = e.in[end:], 0, 0
 	}
 	switch {
 	case e.err != nil: // the last event may lack its empty line
@@ -96,7 +98,7 @@ func (e *Editor) events() {
 		e.pass()
 	case len(e.in) > maxEvent:
 		e.pass()
-	default: // what was handed on does not stay
+	case len(e.in) < len(whole): // what was handed on does not stay
 		e.in = append([]byte(nil), e.in...)
 	}
 }
@@ -111,11 +113,13 @@ func (e *Editor) pass() {
 // come. Where a line ends with what may be half of a line end, it waits.
 func (e *Editor) eventEnd() int {
 	for {
-		n := lineEnd(e.in[e.line:])
+		from := max(e.line, e.seen)
+		n := lineEnd(e.in[from:])
 		if n < 0 {
+			e.seen = len(e.in)
 			return 0
 		}
-		end := e.line + n + 1
+		end := from + n + 1
 		if e.in[end-1] == '\r' {
 			if end == len(e.in) {
 				return 0
@@ -124,8 +128,9 @@ func (e *Editor) eventEnd() int {
 				end++
 			}
 		}
+		empty := from+n == e.line
 		e.line = end
-		if n == 0 {
+		if empty {
 			return end
 		}
 	}
@@ -133,7 +138,7 @@ func (e *Editor) eventEnd() int {
 
 // event edits the data of one event.
 func (e *Editor) event(text []byte) []byte {
-	var doc []byte
+	doc := []byte{} // nil would leave the event out
 	from, to := -1, -1 // the place of the data, which may be in several lines
 	for at := 0; at < len(text); {
 		end := lineEnd(text[at:])

@@ -113,6 +113,7 @@ func (endless) Read(p []byte) (int, error) {
 }
 
 func FuzzEditor(f *testing.F) {
+	f.Add("data:", uint64(1))
 	f.Add("data: {}\n\n", uint64(1))
 	f.Add("data: {\r\ndata: }\r\n\r\n\r", uint64(2))
 	f.Fuzz(func(t *testing.T, text string, seed uint64) {
@@ -175,4 +176,17 @@ func FuzzSetModel(f *testing.F) {
 		back, _ := SetModel(out, old)
 		require.Equal(t, string(same), string(back))
 	})
+}
+
+// TestEditorIsLinear: a large event in small pieces is read once, not once a
+// piece.
+func TestEditorIsLinear(t *testing.T) {
+	text := `data: {"model":"a","x":"` + strings.Repeat("y", maxEvent-100) + "\"}\n\n"
+	e := NewEditor(io.NopCloser(iotest.OneByteReader(strings.NewReader(text))), true, func(doc []byte) []byte {
+		out, _ := SetModel(doc, "asked")
+		return out
+	})
+	got, err := io.ReadAll(e)
+	require.NoError(t, err)
+	assert.Equal(t, strings.Replace(text, `"a"`, `"asked"`, 1), string(got))
 }

@@ -132,19 +132,38 @@ func (t *tinker) Open(ctx context.Context, state string) (Trainee, error) {
 	if l.Alpha == 0 && !t.client.Capabilities().Worker {
 		spec.Alpha = 0 // others cannot be asked for one
 	}
-	model, err := t.client.CreateModel(ctx, spec)
+	var model *engine.Model
+	err := t.with(ctx, func(ctx context.Context) (err error) {
+		model, err = t.client.CreateModel(ctx, spec)
+		return err
+	})
 	if err != nil {
-		return nil, t.because(err)
+		return nil, err
 	}
 	return &trainee{t, model}, nil
 }
 
-// because adds to an error why the worker ended, if it did.
-func (t *tinker) because(err error) error {
-	if err == nil || t.worker == nil {
-		return err
+var errWorkerEnded = errors.New("the worker is gone")
+
+// with does work on the server. Our worker does not come back once it ended: it
+// is not waited for, and why it ended is part of the error.
+func (t *tinker) with(ctx context.Context, work func(context.Context) error) error {
+	if t.worker == nil {
+		return work(ctx)
 	}
-	return errors.Join(err, t.worker.Err())
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-t.worker.Done():
+			cancel(errWorkerEnded)
+		case <-ctx.Done():
+		}
+	}()
+	if err := work(ctx); err != nil {
+		return errors.Join(err, t.worker.Err())
+	}
+	return nil
 }
 
 // trainee is a model of a tinker.
@@ -153,29 +172,40 @@ type trainee struct {
 	model *engine.Model
 }
 
-func (m *trainee) Forward(ctx context.Context, rows []engine.Row) ([]engine.Output, error) {
-	out, err := m.model.Forward(ctx, rows)
-	return out, m.because(err)
+func (m *trainee) Forward(ctx context.Context, rows []engine.Row) (out []engine.Output, err error) {
+	err = m.with(ctx, func(ctx context.Context) error {
+		out, err = m.model.Forward(ctx, rows)
+		return err
+	})
+	return out, err
 }
 
 func (m *trainee) Step(ctx context.Context, passes []update.Pass, adam engine.Adam) error {
-	for _, p := range passes {
-		if _, err := m.model.ForwardBackward(ctx, p.Rows, p.Loss); err != nil {
-			return m.because(err)
+	return m.with(ctx, func(ctx context.Context) error {
+		for _, p := range passes {
+			if _, err := m.model.ForwardBackward(ctx, p.Rows, p.Loss); err != nil {
+				return err
+			}
 		}
-	}
-	_, err := m.model.OptimStep(ctx, adam)
-	return m.because(err)
+		_, err := m.model.OptimStep(ctx, adam)
+		return err
+	})
 }
 
-func (m *trainee) Save(ctx context.Context, name string) (string, error) {
-	path, err := m.model.SaveState(ctx, name)
-	return path, m.because(err)
+func (m *trainee) Save(ctx context.Context, name string) (path string, err error) {
+	err = m.with(ctx, func(ctx context.Context) error {
+		path, err = m.model.SaveState(ctx, name)
+		return err
+	})
+	return path, err
 }
 
-func (m *trainee) Export(ctx context.Context, name string) (map[string][]byte, error) {
-	files, err := m.model.Export(ctx, name)
-	return files, m.because(err)
+func (m *trainee) Export(ctx context.Context, name string) (files map[string][]byte, err error) {
+	err = m.with(ctx, func(ctx context.Context) error {
+		files, err = m.model.Export(ctx, name)
+		return err
+	})
+	return files, err
 }
 
-func (m *trainee) Close(ctx context.Context) error { return m.model.Close(ctx) }
+func (m *trainee) Close(ctx context.Context) error { return m.with(ctx, m.model.Close) }

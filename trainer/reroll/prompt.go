@@ -36,7 +36,7 @@ const (
 	LeftNoCall      = "no_model_call"
 	LeftNoInput     = "input_missing"
 	LeftContent     = "content_not_text"     // images and the like
-	LeftConstrained = "constrained"          // by a grammar or a forced tool choice, which the dataset does not hold
+	LeftConstrained = "constrained"          // a grammar, a penalty or a forced tool choice bent the reply: the dataset does not hold it
 	LeftTools       = "tools_not_understood" // their definitions are in no known form
 )
 

@@ -33,7 +33,7 @@ func printNight(out io.Writer, r *trainer.Result, dry bool) error {
 	}
 	_, err := fmt.Fprintf(out, "\nbundle  %s (%s)\nreport  %s\n", r.Bundle.Dir, r.Bundle.Status, r.Report)
 	if r.Bundle.Status != bundle.StatusReleased {
-		_, err = fmt.Fprintln(out, "a candidate is applied only if you insist: tracegrad bundle label --allow-candidate, and allow_candidate: true for the gateway")
+		_, err = fmt.Fprintln(out, "a candidate is applied only if you insist: tracegrad bundle promote --force, and allow_candidate: true for the gateway")
 	}
 	return err
 }

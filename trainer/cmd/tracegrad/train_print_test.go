@@ -45,5 +45,5 @@ func TestDryRunNamesNothingThatIsGone(t *testing.T) {
 	text.Reset()
 	require.NoError(t, printNight(&text, r, false))
 	assert.Contains(t, text.String(), "report  /gone/runs/x/report.html\n")
-	assert.Contains(t, text.String(), "bundle label --allow-candidate, and allow_candidate: true for the gateway\n")
+	assert.Contains(t, text.String(), "bundle promote --force, and allow_candidate: true for the gateway\n")
 }

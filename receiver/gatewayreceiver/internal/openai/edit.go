@@ -138,7 +138,7 @@ func (e *Editor) eventEnd() int {
 
 // event edits the data of one event.
 func (e *Editor) event(text []byte) []byte {
-	doc := []byte{} // nil would leave the event out
+	doc := []byte{}    // nil would leave the event out
 	from, to := -1, -1 // the place of the data, which may be in several lines
 	for at := 0; at < len(text); {
 		end := lineEnd(text[at:])

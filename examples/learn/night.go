@@ -86,7 +86,8 @@ func (s *seed) day(ctx context.Context) (err error) {
 	var ports localcollector.Ports
 	env := map[string]string{
 		"TRACEGRAD_DATA": s.path("dataset"), "TRACEGRAD_REWARDS": s.path("rewards.yaml"),
-		"TRACEGRAD_ROOT_GRACE": "2s", "TRACEGRAD_IDLE": "5s", "TRACEGRAD_FLUSH": "2s",
+		// The gateway's spans wait for those of the agent, which leave it every five seconds.
+		"TRACEGRAD_ROOT_GRACE": "2s", "TRACEGRAD_IDLE": "20s", "TRACEGRAD_FLUSH": "2s",
 	}
 	collector, err := s.collector(ctx, "collector", env, &ports)
 	if err != nil {

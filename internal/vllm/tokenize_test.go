@@ -30,7 +30,9 @@ func TestTokenize(t *testing.T) {
 	require.Len(t, ids, 30)
 	assert.Equal(t, []int32{1, 383, 205}, ids[:3])
 
-	s = connect(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, `{"error":{"message":"no"}}`, http.StatusBadRequest) })
+	s = connect(t, func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, `{"error":{"message":"no"}}`, http.StatusBadRequest)
+	})
 	_, err = s.Tokenize(t.Context(), chat)
 	refused := new(Refusal)
 	require.ErrorAs(t, err, &refused)

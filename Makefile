@@ -59,7 +59,7 @@ test-vllm: ## Run the tests against a live vLLM on the CPU (AVX-512, Python 3.11
 .PHONY: parity
 parity: $(WORKER) .cache/worker-env/parity ## Compare the worker's losses and gradients with TRL's, in one process and through the protocol
 	set -o pipefail; PYTHONPATH=$(call packages,parity) $(QUIET) $$(cat $(WORKER)) -m pytest -q -s -p no:cacheprovider trainer/worker/python/tests/test_trl.py trainer/worker/python/tests/test_policy.py -k 'parity or plain' 2>&1 | grep -E 'off by|passed|failed|Error|assert'
-	set -o pipefail; go test -trimpath -count=1 -run 'TRL|GAE|Value' -v ./trainer/grpo | grep -E '^(---|ok|FAIL)'
+	set -o pipefail; go test -trimpath -count=1 -run 'TRL|SkyRL|GAE|Value' -v ./trainer/grpo | grep -E '^(---|ok|FAIL)'
 
 $(WORKER): trainer/worker/python/requirements.lock trainer/worker/stand-ins.sh trainer/worker/environment.go
 	@mkdir -p $(@D)

@@ -27,6 +27,7 @@ func TestSkyRLNight(t *testing.T) {
 	writeDemo(t, root)
 	c := adapterConfig(t, root, model)
 	c.Adapter.BaseModel, c.Adapter.LoRA.Rank, c.Adapter.MaxLength, c.Adapter.StepRollouts = model, 8, 512, 4
+	c.Adapter.Engine = url // so that its scale of adapters is taken, as it cannot be asked for one
 	c.Where = "hash(trajectory_id) % 6 = 0"
 	engines := func(ctx context.Context, c Config) (Server, error) {
 		s := &tinker{config: c, tokenizer: w, about: About{BaseModel: model, URL: url}}

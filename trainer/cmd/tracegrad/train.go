@@ -38,10 +38,13 @@ released only if the gate passes, else it is a candidate that no gateway applies
 unless told to. --dry-run does all of it, but keeps nothing.
 
 policy: adapter trains a LoRA adapter of the model, on this machine or on the
-engine that --engine names, and writes a candidate. It is safe to start from
-cron: while a run has the runs directory, another gives up at once. A run that
-was interrupted, even by kill -9, goes on when the same command is given again.
---dry-run stops before the update and says what it would take.
+engine that --engine names. The server that gate.server names answers held-out
+prompts before and after, which decides whether it is released; without one it
+stays a candidate. If that server is not up, the exit code is 3, and the same
+command goes on once it is. It is safe to start from cron: while a run has the
+runs directory, another gives up at once. A run that was interrupted, even by
+kill -9, goes on when the same command is given again. --dry-run stops before
+the update and says what it would take.
 
 What had no part in the run is listed with the reason. The key of an engine is
 read from the environment variable TRACEGRAD_ENGINE_KEY.`,

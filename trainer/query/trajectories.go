@@ -5,12 +5,8 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
-	"os"
 	"slices"
-
-	"github.com/parquet-go/parquet-go"
 
 	"github.com/tracegrad/tracegrad/internal/dataset"
 	"github.com/tracegrad/tracegrad/internal/trajectory"
@@ -185,47 +181,14 @@ func (db *DB) load(ctx context.Context, b *batch) ([]*trajectory.Trajectory, err
 // readRows appends the rows of files that keep wants.
 func readRows[T any](files []string, into *[]T, keep func(*T) bool) error {
 	for _, path := range files {
-		if err := readFile(path, into, keep); err != nil {
+		err := dataset.ReadFile(path, func(row *T) {
+			if keep(row) {
+				*into = append(*into, *row)
+			}
+		})
+		if err != nil {
 			return fmt.Errorf("read %s: %w: move the file out of the dataset, or write it again", path, err)
 		}
 	}
 	return nil
-}
-
-func readFile[T any](path string, into *[]T, keep func(*T) bool) (err error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return err
-	}
-	opened, err := parquet.OpenFile(file, info.Size())
-	if err != nil {
-		return err
-	}
-	defer func() { // what the library does about some kinds of broken pages
-		if p := recover(); p != nil {
-			err = fmt.Errorf("broken data: %v", p)
-		}
-	}()
-	reader := parquet.NewGenericReader[T](opened)
-	defer func() { err = errors.Join(err, reader.Close()) }()
-	for {
-		rows := make([]T, 256) // not reused: rows share memory with what is kept
-		n, err := reader.Read(rows)
-		for i := range rows[:n] {
-			if keep(&rows[i]) {
-				*into = append(*into, rows[i])
-			}
-		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
 }

@@ -5,12 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-
-	"github.com/parquet-go/parquet-go"
 
 	"github.com/tracegrad/tracegrad/internal/dataset"
 )
@@ -69,33 +66,6 @@ type idRow struct {
 	ID string `parquet:"trajectory_id"`
 }
 
-func idsOf(path string, into map[string]bool) (err error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return err
-	}
-	opened, err := parquet.OpenFile(file, info.Size())
-	if err != nil {
-		return err
-	}
-	reader := parquet.NewGenericReader[idRow](opened)
-	defer func() { err = errors.Join(err, reader.Close()) }()
-	rows := make([]idRow, 256)
-	for {
-		n, err := reader.Read(rows)
-		for _, r := range rows[:n] {
-			into[r.ID] = true
-		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
+func idsOf(path string, into map[string]bool) error {
+	return dataset.ReadFile(path, func(row *idRow) { into[row.ID] = true })
 }

@@ -115,8 +115,12 @@ adapter that is not there is done.`,
 			if err != nil {
 				return err
 			}
-			if labels, err := labelsOf(b); err != nil || len(labels) > 0 && !force {
-				return errors.Join(err, fmt.Errorf("undeploy %s: the label %s names it, so calls are sent to it: move the label first, or insist with --force", b.AdapterName(), labels))
+			labels, err := labelsOf(b)
+			if err != nil {
+				return err
+			}
+			if len(labels) > 0 && !force {
+				return fmt.Errorf("undeploy %s: the label %s names it, so calls are sent to it: move the label first, or insist with --force", b.AdapterName(), labels)
 			}
 			was, err := vllm.Undeploy(ctx, s, b, resolverDir)
 			if err != nil {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tracegrad/tracegrad/internal/bundle"
+	"github.com/tracegrad/tracegrad/internal/vllm"
 	"github.com/tracegrad/tracegrad/trainer/paired"
 )
 
@@ -128,25 +128,12 @@ func (s *seed) trl(ctx context.Context, packages string) error {
 
 // load puts an adapter that is no bundle into vLLM.
 func (s *seed) load(ctx context.Context, name, folder string) error {
-	body, err := json.Marshal(map[string]string{"lora_name": name, "lora_path": folder})
+	server, err := vllm.New(s.url(), "", http.DefaultClient)
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url()+"/v1/load_lora_adapter", bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		said, _ := io.ReadAll(io.LimitReader(res.Body, 1<<10))
-		return fmt.Errorf("load adapter %s: vLLM answered %s: %s", name, res.Status, said)
-	}
-	return nil
+	_, err = server.Load(ctx, name, folder)
+	return err
 }
 
 // compare pairs what base and candidate got on the same ticket.

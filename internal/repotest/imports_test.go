@@ -50,7 +50,7 @@ var rooms = []room{
 	{folder: "trainer", imports: append([]string{"internal/bundle", "internal/vllm", "internal/otlp", "internal/doctor", "internal/backfill", "examples"}, nouns...)},
 	{folder: "trainer/grpo", std: true},
 	{folder: "distro", imports: []string{"receiver", "processor", "exporter"}, pdata: true},
-	{folder: "examples", imports: []string{"internal/otlp", "internal/localcollector", "internal/bundle", "trainer/paired"}},
+	{folder: "examples", imports: []string{"internal/otlp", "internal/localcollector", "internal/bundle", "internal/vllm", "trainer/paired"}},
 }
 
 func TestImportsRunOneWay(t *testing.T) {

@@ -130,6 +130,10 @@ bench-pipelines: bin/tracegrad-collector ## Measure the pipelines' CPU, memory a
 bench-worker: $(WORKER) .cache/worker-env/parity ## Measure the worker's tokens per second and memory beside TRL's
 	PYTHONPATH=$(call packages,parity) $(QUIET) $$(cat $(WORKER)) trainer/worker/python/bench.py $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(JSON),--json)
 
+.PHONY: torture
+torture: bin/tracegrad-collector ## Stop and freeze Collectors under load; compare the dataset with what was acknowledged [ROUNDS=20 FAULTS=kill,full SEED=1]
+	go run -trimpath ./internal/cmd/torture -config examples/quickstart/collector.yaml -faults drain,freeze $(if $(ROUNDS),-rounds '$(ROUNDS)') $(if $(FAULTS),-faults '$(FAULTS)') $(if $(SEED),-seed '$(SEED)')
+
 ##@ Develop
 
 .PHONY: generate

@@ -41,9 +41,14 @@ const (
 type Options struct {
 	Binary string            // the built Collector
 	Config string            // its configuration file
+	Args   []string          // more arguments, --set=… for instance
 	Env    map[string]string // variables for the configuration, besides the addresses
 	Log    string            // file for what the Collector prints
 	Ports  *Ports            // nil = ports of its own; share one among Collectors that run side by side
+
+	// Spawned, where it is set, is told the process id before the Collector is
+	// healthy.
+	Spawned func(pid int)
 }
 
 // Collector is a running Collector. Stop must be called.
@@ -84,7 +89,7 @@ func start(ctx context.Context, opt Options) (*Collector, error) {
 		return nil, fmt.Errorf("create log: %w", err)
 	}
 	defer log.Close()
-	c.cmd = exec.Command(opt.Binary, "--config", opt.Config)
+	c.cmd = exec.Command(opt.Binary, append([]string{"--config", opt.Config}, opt.Args...)...)
 	c.cmd.Env = append(os.Environ(), c.environ(opt.Env)...)
 	c.cmd.Stdout, c.cmd.Stderr = log, log
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // ^C reaches us only: we stop it in order
@@ -95,6 +100,9 @@ func start(ctx context.Context, opt Options) (*Collector, error) {
 		c.err = c.cmd.Wait()
 		close(c.exited)
 	}()
+	if opt.Spawned != nil {
+		opt.Spawned(c.PID())
+	}
 	if err := c.waitHealthy(ctx); err != nil {
 		return nil, errors.Join(err, c.Stop())
 	}

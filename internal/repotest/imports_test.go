@@ -41,6 +41,7 @@ var rooms = []room{
 	{folder: "internal/vllmtest", std: true}, // a server for tests
 	{folder: "internal/cmd", imports: []string{"internal/otlp", "internal/localcollector"}},
 	{folder: "internal/cmd/bench", imports: append([]string{"internal/otlp", "internal/localcollector"}, nouns...), pdata: true}, // makes its own load
+	{folder: "internal/cmd/torture", imports: []string{"internal/localcollector", "internal/dataset"}, pdata: true},              // sends spans
 	{folder: "internal/cmd/frameworks", imports: []string{"internal/doctor"}},
 	{folder: "internal/repotest"},
 	{folder: "rewards", imports: []string{"internal/trajectory"}},

@@ -1,0 +1,242 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
+
+	"github.com/tracegrad/tracegrad/internal/cmd/bench/load"
+	"github.com/tracegrad/tracegrad/internal/cmd/torture/delivery"
+	"github.com/tracegrad/tracegrad/internal/cmd/torture/ledger"
+	"github.com/tracegrad/tracegrad/internal/localcollector"
+)
+
+const (
+	settleWithin = 60 * time.Second // all is acknowledged by then, and must be in the dataset
+	judgeEvery   = 300 * time.Millisecond
+)
+
+// errSkipped is a fault that this machine cannot have.
+var errSkipped = errors.New("skipped")
+
+// ground is where rounds take place: a dataset, its Collectors with their
+// stores, and what was sent to them.
+type ground struct {
+	opt      *options
+	faults   []fault
+	rounds   int
+	disk     string // folder that holds the dataset and the stores
+	dataset  string
+	unmount  func() error
+	random   *rand.Rand
+	shape    delivery.Shape
+	busy     time.Duration // from a round's start until all of it should be committed
+	load     *load.Set
+	requests int // taken from the load so far
+	fleet    []*member
+	senders  *senders
+	sent     chan struct{} // closed when the round's load was acknowledged or given up
+	rows     ledger.Rows
+}
+
+// grounds are two at most: faults that need no mounts meet a real disk, where a
+// sync takes as long as it takes; the others a small one of their own.
+func grounds(o *options) (list []*ground) {
+	var plain, mounted []fault
+	for _, f := range o.faults {
+		if f.mounts {
+			mounted = append(mounted, f)
+		} else {
+			plain = append(plain, f)
+		}
+	}
+	for i, some := range [][]fault{plain, mounted} {
+		if len(some) == 0 {
+			continue
+		}
+		g := &ground{
+			opt: o, faults: some, rounds: o.rounds * len(some) / len(o.faults),
+			disk:   filepath.Join(o.work, []string{"disk", "small-disk"}[i]),
+			random: rand.New(rand.NewPCG(o.seed, uint64(i))), //nolint:gosec // to be repeated
+			shape: delivery.Shape{
+				Over: 2 * time.Second, Parts: 4, Spread: 800 * time.Millisecond, Late: 2500 * time.Millisecond, Collectors: o.collectors,
+			},
+		}
+		if i == 0 && len(mounted) > 0 {
+			g.rounds = o.rounds - o.rounds*len(mounted)/len(o.faults)
+		}
+		g.busy = g.shape.Over + g.shape.Spread + g.shape.Late
+		list = append(list, g)
+	}
+	return list
+}
+
+// run runs all rounds of the ground. It ends with the first one after which
+// something is missing or twice, and leaves everything as it is then.
+func (g *ground) run(ctx context.Context, report *report) (err error) {
+	if err := g.open(ctx); err != nil {
+		return errors.Join(err, g.close())
+	}
+	defer func() { err = errors.Join(err, g.close()) }()
+	for n := range g.rounds {
+		f := g.faults[n%len(g.faults)]
+		line := line{Fault: f.name, began: time.Now()}
+		if err := g.round(ctx, f, &line); err != nil {
+			return errors.Join(fmt.Errorf("round %d, %s: %w", len(report.Rounds)+1, f.name, err), g.keep())
+		}
+		report.add(line)
+	}
+	for _, m := range g.fleet {
+		if err := m.stop(); err != nil {
+			return err
+		}
+	}
+	return g.settle(ctx, &line{}) // what the end of the Collectors wrote is no duplicate
+}
+
+func (g *ground) open(ctx context.Context) (err error) {
+	if err := errors.Join(os.RemoveAll(g.disk), os.MkdirAll(g.disk, 0o755)); err != nil {
+		return err
+	}
+	if g.faults[0].mounts {
+		if g.unmount, err = smallDisk(g.disk); err != nil {
+			return err
+		}
+	}
+	if g.load, err = load.New(load.Mix, time.Now()); err != nil {
+		return err
+	}
+	g.dataset = filepath.Join(g.disk, "dataset")
+	logs := filepath.Join(g.opt.work, filepath.Base(g.disk)+"-logs")
+	if err := errors.Join(os.RemoveAll(logs), os.MkdirAll(logs, 0o755), os.MkdirAll(g.dataset, 0o755)); err != nil {
+		return err
+	}
+	ports := new(localcollector.Ports)
+	for i := range g.opt.collectors {
+		m := newMember(g.opt, g.disk, logs, i, ports)
+		if err := os.MkdirAll(m.options.Env["TRACEGRAD_STORE"], 0o750); err != nil {
+			return err
+		}
+		g.fleet = append(g.fleet, m)
+		if err := m.start(ctx, nil); err != nil {
+			return err
+		}
+	}
+	g.senders = &senders{fleet: g.fleet, ledger: &ledger.Ledger{}}
+	return nil
+}
+
+func (g *ground) close() (err error) {
+	for _, m := range g.fleet {
+		if m.running != nil {
+			m.kill()
+		}
+	}
+	if g.unmount != nil {
+		err = g.unmount()
+	}
+	return err
+}
+
+// round sends one load while a fault strikes, and judges.
+func (g *ground) round(ctx context.Context, f fault, l *line) error {
+	runs, err := g.runs()
+	if err != nil {
+		return err
+	}
+	plan, err := delivery.Plan(g.random, runs, g.shape)
+	if err != nil {
+		return err
+	}
+	for _, d := range plan {
+		g.senders.ledger.Plan(d.Spans)
+	}
+	retries, gaveUp := g.senders.retries.Load(), g.senders.gaveUp.Load()
+	seed := rand.NewPCG(g.random.Uint64(), 0)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	g.sent = make(chan struct{})
+	var sendErr error
+	go func() {
+		defer close(g.sent)
+		sendErr = g.senders.deliver(ctx, rand.New(seed), plan) //nolint:gosec // to be repeated
+		if sendErr != nil {
+			cancel(sendErr) // or the fault would wait for what cannot come
+		}
+	}()
+	if l.What, err = f.strike(ctx, g); errors.Is(err, errSkipped) {
+		l.What, err = err.Error(), nil
+	}
+	if err != nil {
+		cancel(err)
+	}
+	<-g.sent
+	if err := errors.Join(err, sendErr); err != nil {
+		return err
+	}
+	l.Retries, l.GaveUp = int(g.senders.retries.Load()-retries), int(g.senders.gaveUp.Load()-gaveUp)
+	return g.settle(ctx, l)
+}
+
+// settle waits until the dataset is what it must be.
+func (g *ground) settle(ctx context.Context, l *line) error {
+	for began := time.Now(); ; {
+		if err := g.rows.Refresh(g.dataset); err != nil {
+			return err
+		}
+		v := g.senders.ledger.Judge(&g.rows)
+		if v.Clean() {
+			l.Planned, l.Acked = g.senders.ledger.Count()
+			l.Trajectories = v.Trajectories
+			return nil
+		}
+		if time.Since(began) > settleWithin {
+			return fmt.Errorf("%s after all was acknowledged the dataset is not what it must be: %s", settleWithin, v)
+		}
+		if err := sleep(ctx, judgeEvery); err != nil {
+			return err
+		}
+	}
+}
+
+// runs are the next runs of agents: no id in them was sent before.
+func (g *ground) runs() (list []ptrace.Traces, err error) {
+	for range (g.opt.traces + load.TracesPerRequest - 1) / load.TracesPerRequest {
+		req := ptraceotlp.NewExportRequest()
+		if err := req.UnmarshalProto(g.load.Append(nil, g.requests)); err != nil {
+			return nil, fmt.Errorf("decode load: %w", err)
+		}
+		list = append(list, req.Traces())
+		g.requests++
+	}
+	return list, nil
+}
+
+func (g *ground) any() *member { return g.fleet[g.random.IntN(len(g.fleet))] }
+
+// upTo is a random time.
+func (g *ground) upTo(most time.Duration) time.Duration {
+	return time.Duration(g.random.Int64N(int64(most/time.Millisecond))) * time.Millisecond
+}
+
+// keep copies what a mount holds to where it outlives this process.
+func (g *ground) keep() error {
+	if g.unmount == nil {
+		return nil
+	}
+	to := filepath.Join(g.opt.work, "failed")
+	if err := os.RemoveAll(to); err != nil {
+		return err
+	}
+	if err := os.CopyFS(to, os.DirFS(g.disk)); err != nil {
+		return fmt.Errorf("keep %s: %w", g.disk, err)
+	}
+	return nil
+}

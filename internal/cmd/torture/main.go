@@ -1,0 +1,122 @@
+// Command torture does to Collectors what production does to them, under load,
+// and holds the dataset against what was acknowledged after each.
+//
+// A round sends runs of agents over OTLP/gRPC as they arrive on a bad day: in
+// parts, shuffled, some late, some twice; senders send again until they have an
+// answer, and some give up. At a random moment of it a fault strikes: a Collector
+// is killed, stopped, frozen, its disk fills up or becomes read-only, its clock
+// jumps. Then the dataset must hold every span that was acknowledged, each once,
+// and every run that was acknowledged as a whole as one whole trajectory.
+//
+// The Collectors are the built binary with a shipped configuration, and go on
+// over all rounds with the same dataset and stores. The same -seed gives the
+// same load and the same faults; when exactly they meet is chance.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+var errElsewhere = errors.New("failed, see above")
+
+type options struct {
+	collector, config, rewards string
+	work                       string
+	rounds, collectors, traces int
+	seed                       uint64
+	faults                     []fault
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "torture:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	o, err := parse()
+	if err != nil {
+		return err
+	}
+	if elsewhere, err := o.ownDisks(); elsewhere {
+		return err
+	}
+	report := &report{out: os.Stdout}
+	defer report.summarize()
+	for _, g := range grounds(o) {
+		if err := g.run(ctx, report); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ownDisks sees to it that file systems can be mounted, where a fault needs them:
+// another process, which can, does it all. Where that is not allowed those faults
+// are left out, and said to be.
+func (o *options) ownDisks() (elsewhere bool, err error) {
+	mounts := func(f fault) bool { return f.mounts }
+	if !slices.ContainsFunc(o.faults, mounts) {
+		return false, nil
+	}
+	ran, err := enter()
+	var exit *exec.ExitError
+	switch {
+	case ran && errors.As(err, &exit):
+		return true, errElsewhere // which has said what is wrong
+	case err != nil:
+		fmt.Printf("skipped: readonly, full: %v\n", err)
+		o.faults = slices.DeleteFunc(slices.Clone(o.faults), mounts)
+		return false, nil
+	}
+	return ran, nil
+}
+
+func parse() (*options, error) {
+	o := &options{}
+	only := ""
+	flag.StringVar(&o.collector, "collector", "bin/tracegrad-collector", "the built Collector")
+	flag.StringVar(&o.config, "config", "examples/quickstart/durable.yaml", "its configuration")
+	flag.StringVar(&o.rewards, "rewards", "examples/quickstart/rewards.yaml", "its reward rules")
+	flag.StringVar(&o.work, "work", ".cache/torture", "`folder` for datasets, stores and logs; it is emptied first")
+	flag.IntVar(&o.rounds, "rounds", 20, "how often a fault strikes")
+	flag.IntVar(&o.collectors, "collectors", 2, "Collectors that share the dataset; a trace goes to one of them")
+	flag.IntVar(&o.traces, "traces", 320, "runs of agents a round, of 9 spans each")
+	flag.StringVar(&only, "faults", "", "only these `faults`, comma separated: "+strings.Join(names(), ", "))
+	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of the load and the faults") //nolint:gosec // any number
+	flag.Parse()
+	if o.rounds <= 0 || o.collectors <= 0 || o.traces <= 0 {
+		return nil, errors.New("-rounds, -collectors and -traces must be greater than 0")
+	}
+	o.faults = faults
+	if only != "" {
+		o.faults = nil
+		for _, name := range strings.Split(only, ",") {
+			i := slices.IndexFunc(faults, func(f fault) bool { return f.name == name })
+			if i < 0 {
+				return nil, fmt.Errorf("-faults: there is no %q; there are %s", name, strings.Join(names(), ", "))
+			}
+			o.faults = append(o.faults, faults[i])
+		}
+	}
+	for _, path := range []string{o.collector, o.config, o.rewards} {
+		if _, err := os.Stat(path); err != nil {
+			return nil, fmt.Errorf("find what to torture: %w (make build; run in the repository's root)", err)
+		}
+	}
+	return o, nil
+}

@@ -90,9 +90,11 @@ func (m *member) startAndKill(ctx context.Context, after time.Duration) error {
 		}
 		<-killed
 	}
-	if m.running != nil {
-		m.kill()
+	if m.running == nil { // it was not healthy yet
+		m.kills++
+		return context.Cause(ctx)
 	}
+	m.kill()
 	return context.Cause(ctx)
 }
 

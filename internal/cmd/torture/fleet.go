@@ -21,6 +21,7 @@ type member struct {
 	options localcollector.Options
 	log     string // folder
 	lives   int
+	kills   int                             // of them that were killed
 	conn    atomic.Pointer[grpc.ClientConn] // what senders use; of the last life that was healthy
 	running *localcollector.Collector       // nil = not running
 	clock   *clock
@@ -69,6 +70,7 @@ func (m *member) start(ctx context.Context, spawned func(pid int)) error {
 
 // kill ends the process at once.
 func (m *member) kill() {
+	m.kills++
 	m.running.Kill()
 	m.running = nil
 }

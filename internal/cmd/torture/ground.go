@@ -18,10 +18,10 @@ import (
 	"github.com/tracegrad/tracegrad/internal/localcollector"
 )
 
-const (
-	settleWithin = 60 * time.Second // all is acknowledged by then, and must be in the dataset
-	judgeEvery   = 300 * time.Millisecond
-)
+const judgeEvery = 300 * time.Millisecond
+
+// skews are by how much the clocks of the agents are wrong.
+var skews = []time.Duration{0, 26 * time.Hour, 0, -26 * time.Hour}
 
 // errSkipped is a fault that this machine cannot have.
 var errSkipped = errors.New("skipped")
@@ -38,8 +38,8 @@ type ground struct {
 	random   *rand.Rand
 	shape    delivery.Shape
 	busy     time.Duration // from a round's start until all of it should be committed
-	load     *load.Set
-	requests int // taken from the load so far
+	loads    []*load.Set   // they take turns
+	requests int           // taken from the loads so far
 	fleet    []*member
 	senders  *senders
 	sent     chan struct{} // closed when the round's load was acknowledged or given up
@@ -65,13 +65,12 @@ func grounds(o *options) (list []*ground) {
 			opt: o, faults: some, rounds: o.rounds * len(some) / len(o.faults),
 			disk:   filepath.Join(o.work, []string{"disk", "small-disk"}[i]),
 			random: rand.New(rand.NewPCG(o.seed, uint64(i))), //nolint:gosec // to be repeated
-			shape: delivery.Shape{
-				Over: 2 * time.Second, Parts: 4, Spread: 800 * time.Millisecond, Late: 2500 * time.Millisecond, Collectors: o.collectors,
-			},
+			shape:  o.shape,
 		}
 		if i == 0 && len(mounted) > 0 {
 			g.rounds = o.rounds - o.rounds*len(mounted)/len(o.faults)
 		}
+		g.shape.Collectors = o.collectors
 		g.busy = g.shape.Over + g.shape.Spread + g.shape.Late
 		list = append(list, g)
 	}
@@ -87,10 +86,12 @@ func (g *ground) run(ctx context.Context, report *report) (err error) {
 	defer func() { err = errors.Join(err, g.close()) }()
 	for n := range g.rounds {
 		f := g.faults[n%len(g.faults)]
+		killed := g.kills()
 		line := line{Fault: f.name, began: time.Now()}
 		if err := g.round(ctx, f, &line); err != nil {
 			return errors.Join(fmt.Errorf("round %d, %s: %w", len(report.Rounds)+1, f.name, err), g.keep())
 		}
+		line.Kills = g.kills() - killed
 		report.add(line)
 	}
 	for _, m := range g.fleet {
@@ -110,8 +111,13 @@ func (g *ground) open(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if g.load, err = load.New(load.Mix, time.Now()); err != nil {
-		return err
+	now := time.Now()
+	for _, skew := range skews {
+		set, err := load.New(load.Mix, now.Add(skew))
+		if err != nil {
+			return err
+		}
+		g.loads = append(g.loads, set)
 	}
 	g.dataset = filepath.Join(g.disk, "dataset")
 	logs := filepath.Join(g.opt.work, filepath.Base(g.disk)+"-logs")
@@ -197,8 +203,8 @@ func (g *ground) settle(ctx context.Context, l *line) error {
 			l.Trajectories = v.Trajectories
 			return nil
 		}
-		if time.Since(began) > settleWithin {
-			return fmt.Errorf("%s after all was acknowledged the dataset is not what it must be: %s", settleWithin, v)
+		if time.Since(began) > g.opt.settle {
+			return fmt.Errorf("%s after all was acknowledged the dataset is not what it must be: %s", g.opt.settle, v)
 		}
 		if err := sleep(ctx, judgeEvery); err != nil {
 			return err
@@ -210,13 +216,20 @@ func (g *ground) settle(ctx context.Context, l *line) error {
 func (g *ground) runs() (list []ptrace.Traces, err error) {
 	for range (g.opt.traces + load.TracesPerRequest - 1) / load.TracesPerRequest {
 		req := ptraceotlp.NewExportRequest()
-		if err := req.UnmarshalProto(g.load.Append(nil, g.requests)); err != nil {
+		if err := req.UnmarshalProto(g.loads[g.requests/len(g.loads)%len(g.loads)].Append(nil, g.requests)); err != nil {
 			return nil, fmt.Errorf("decode load: %w", err)
 		}
 		list = append(list, req.Traces())
 		g.requests++
 	}
 	return list, nil
+}
+
+func (g *ground) kills() (n int) {
+	for _, m := range g.fleet {
+		n += m.kills
+	}
+	return n
 }
 
 func (g *ground) any() *member { return g.fleet[g.random.IntN(len(g.fleet))] }

@@ -25,6 +25,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/tracegrad/tracegrad/internal/cmd/torture/delivery"
 )
 
 var errElsewhere = errors.New("failed, see above")
@@ -35,6 +37,9 @@ type options struct {
 	rounds, collectors, traces int
 	seed                       uint64
 	faults                     []fault
+
+	shape  delivery.Shape
+	settle time.Duration // all is acknowledged by then, and must be in the dataset
 }
 
 func main() {
@@ -55,7 +60,12 @@ func run(ctx context.Context) error {
 	if elsewhere, err := o.ownDisks(); elsewhere {
 		return err
 	}
-	report := &report{out: os.Stdout}
+	fmt.Printf("seed %d, %d Collectors, %s\n", o.seed, o.collectors, o.config)
+	return o.torture(ctx, &report{out: os.Stdout})
+}
+
+// torture runs all rounds. It ends with the first one that went wrong.
+func (o *options) torture(ctx context.Context, report *report) error {
 	defer report.summarize()
 	for _, g := range grounds(o) {
 		if err := g.run(ctx, report); err != nil {
@@ -87,7 +97,10 @@ func (o *options) ownDisks() (elsewhere bool, err error) {
 }
 
 func parse() (*options, error) {
-	o := &options{}
+	o := &options{
+		shape:  delivery.Shape{Over: 2 * time.Second, Parts: 4, Spread: 800 * time.Millisecond, Late: 2500 * time.Millisecond},
+		settle: time.Minute,
+	}
 	only := ""
 	flag.StringVar(&o.collector, "collector", "bin/tracegrad-collector", "the built Collector")
 	flag.StringVar(&o.config, "config", "examples/quickstart/durable.yaml", "its configuration")

@@ -12,6 +12,7 @@ type line struct {
 	Planned, Acked  int // spans, of all rounds so far on this ground
 	Retries, GaveUp int // requests
 	Trajectories    int // that count, of all rounds so far on this ground
+	Kills           int
 
 	began time.Time
 }
@@ -32,11 +33,12 @@ func (r *report) summarize() {
 	if len(r.Rounds) == 0 {
 		return
 	}
-	count := map[string]int{}
+	count, kills := map[string]int{}, 0
 	for _, l := range r.Rounds {
 		count[l.Fault]++
+		kills += l.Kills
 	}
-	fmt.Fprintf(r.out, "\n%d rounds without a loss and without a double:", len(r.Rounds))
+	fmt.Fprintf(r.out, "\n%d rounds with %d kills, without a loss and without a double:", len(r.Rounds), kills)
 	for _, f := range faults {
 		if n := count[f.name]; n > 0 {
 			fmt.Fprintf(r.out, " %d %s", n, f.name)

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tracegrad/tracegrad/internal/cmd/torture/delivery"
+)
+
+const quickstart = "../../../examples/quickstart"
+
+// quick is a few seconds a round, with one built Collector.
+func quick(t *testing.T, config string, faults ...string) *options {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("builds the Collector and kills it for half a minute")
+	}
+	o := &options{
+		collector: collector(t), config: filepath.Join(quickstart, config), rewards: filepath.Join(quickstart, "rewards.yaml"),
+		work: t.TempDir(), rounds: len(faults), collectors: 1, traces: 160, seed: 7,
+		shape:  delivery.Shape{Over: time.Second, Parts: 4, Spread: 500 * time.Millisecond, Late: 1500 * time.Millisecond},
+		settle: time.Minute,
+	}
+	for _, name := range faults {
+		o.faults = append(o.faults, faultsNamed(name)...)
+	}
+	require.Len(t, o.faults, len(faults))
+	return o
+}
+
+func faultsNamed(name string) (list []fault) {
+	for _, f := range faults {
+		if f.name == name {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+// collector builds the Collector as the Makefile does, for all tests once.
+func collector(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(built, "tracegrad-collector")
+	if _, err := os.Stat(path); err == nil {
+		return path
+	}
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-tags", "grpcnotrace", "-o", path, "../../../distro")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return path
+}
+
+var built string // folder
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "tracegrad-torture-")
+	if err != nil {
+		panic(err)
+	}
+	built = dir
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// Without storage a kill loses what was acknowledged and not committed: this is
+// how a loss shows.
+func TestALossIsFound(t *testing.T) {
+	o := quick(t, "collector.yaml", "kill")
+	o.settle = 3 * time.Second
+	o.faults[0].strike = func(ctx context.Context, g *ground) (string, error) {
+		if err := sleep(ctx, g.shape.Over); err != nil {
+			return "", err
+		}
+		g.fleet[0].kill()
+		return "", g.fleet[0].start(ctx, nil)
+	}
+	var out bytes.Buffer
+	err := o.torture(context.Background(), &report{out: &out})
+	require.Error(t, err)
+	assert.Contains(t, err.Error(), " missing:")
+	assert.Contains(t, err.Error(), "the dataset is not what it must be")
+	assert.Empty(t, out.String(), "no round went well")
+}

@@ -14,6 +14,8 @@ type aliases struct {
 	ring []trajectory.TraceID
 	next int
 	max  int
+
+	before bool // something was remembered
 }
 
 func newAliases(most int) *aliases {
@@ -46,9 +48,28 @@ func (a *aliases) get(trace trajectory.TraceID) string {
 	return hex.EncodeToString(raw[:])
 }
 
+// remember notes a trajectory of before, of which no more than the id is known.
+func (a *aliases) remember(id string) {
+	a.before = true
+	a.add(rawID(id), id)
+}
+
+// of returns the trajectory of a trace, "" for none. Of those of before it finds
+// the ones that are named after the trace.
+func (a *aliases) of(trace trajectory.TraceID) string {
+	if id := a.get(trace); id != "" || !a.before {
+		return id
+	}
+	return a.get(rawID(trajectory.IDOf(trace.String())))
+}
+
 // rolloutAlias is the key of a trace's rollout in aliases.
 func rolloutAlias(t *trace) trajectory.TraceID {
-	var raw trajectory.TraceID
-	_, _ = hex.Decode(raw[:], []byte(t.rolloutID())) // 32 hex digits: cannot fail
+	return rawID(t.rolloutID())
+}
+
+// rawID is the bytes of a trajectory's id: 32 hex digits, so that it cannot fail.
+func rawID(id string) (raw trajectory.TraceID) {
+	_, _ = hex.Decode(raw[:], []byte(id))
 	return raw
 }

@@ -51,6 +51,7 @@ type Item struct {
 	Key  string           // with Config.ByKey: spans of one key are one trajectory; "" = the trace is
 	Raw  any              // handed back once with the trajectory; nil = nothing
 	Size int              // bytes that Raw holds
+	Log  uint64           // entry of the owner's log that holds the span; 0 = none. See Buffer.Released
 }
 
 // Buffer holds the spans of trajectories that may still grow.
@@ -80,6 +81,9 @@ type Buffer struct {
 	round    uint64 // of Buffer.fresh
 	compared int64  // messages of calls; tests hold it against the number of calls
 
+	logged   map[uint64]int // entry of the log → traces that need it
+	released []uint64
+
 	packer  pack.Packer
 	request uint64   // serial, of the one that is being added
 	touched []*trace // of it
@@ -97,6 +101,7 @@ func New(cfg Config) *Buffer {
 		past:     newAliases(2 * cfg.MaxOpen),
 		story:    index{},
 		waiting:  map[trajectory.TraceID][]*trace{},
+		logged:   map[uint64]int{},
 	}
 }
 
@@ -219,6 +224,7 @@ func (b *Buffer) insert(it *Item) {
 			holds = spanSize(old) // what it came with stays
 		}
 		t.finish(old, fits, b.now)
+		b.needs(t, it.Log)
 		b.grow(t, cost(fits)-holds)
 	default:
 		b.unfold(t)
@@ -226,6 +232,7 @@ func (b *Buffer) insert(it *Item) {
 		b.seq++
 		it.Span.Seq = b.seq
 		t.add(it, b.now)
+		b.needs(t, it.Log)
 		b.grow(t, cost(it))
 		if s.Record == trajectory.RecordNone {
 			b.tally.Accepted[s.Role]++
@@ -251,7 +258,7 @@ func (b *Buffer) fit(t *trace, it *Item, more int64) *Item {
 	}
 	t.overflow = true
 	b.tally.Stripped++
-	return &Item{Span: strip(it.Span), Key: it.Key}
+	return &Item{Span: strip(it.Span), Key: it.Key, Log: it.Log}
 }
 
 // touch makes Add settle a trace once, after all items are in.
@@ -263,7 +270,7 @@ func (b *Buffer) touch(t *trace) {
 }
 
 func (b *Buffer) newTrace(id trajectory.TraceID) *trace {
-	t := &trace{id: id, firstSeen: b.now, continues: b.past.get(id)}
+	t := &trace{id: id, firstSeen: b.now, continues: b.past.of(id)}
 	b.traces[id] = t
 	b.bytes += traceCost
 	t.bytes = traceCost

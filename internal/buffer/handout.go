@@ -61,8 +61,8 @@ func (b *Buffer) handOut(u *unit, reason trajectory.CloseReason) {
 	claimed := map[*emitted]bool{}
 	taken := map[string]bool{} // ids that must not be given anew
 	for _, t := range u.traces {
-		if t.part != nil {
-			taken[t.part.id] = true
+		for _, e := range t.out {
+			taken[e.id] = true
 		}
 	}
 	for i := range parts {
@@ -157,9 +157,11 @@ func (b *Buffer) name(p *part, u *unit, claimed map[*emitted]bool, taken map[str
 		own = first.rolloutID()
 	}
 	for _, t := range p.traces {
-		if e := t.part; p.was == nil && e != nil && !claimed[e] && b.mayClaim(u, e) && (own == "" || e.id == own || first.continues != "") {
-			p.was, p.id = e, e.id
-			claimed[e] = true
+		for _, e := range t.out {
+			if p.was == nil && !claimed[e] && b.mayClaim(u, e) && (own == "" || e.id == own || first.continues != "") {
+				p.was, p.id = e, e.id
+				claimed[e] = true
+			}
 		}
 	}
 	if p.id != "" {
@@ -186,21 +188,26 @@ func (b *Buffer) retire(u *unit, parts []part, claimed map[*emitted]bool, reason
 	for i := range parts {
 		p := &parts[i]
 		for _, t := range p.traces {
-			e := t.part
-			if e == nil || claimed[e] || seen[t] || !b.mayClaim(u, e) {
+			if seen[t] {
 				continue
 			}
 			seen[t] = true
-			at, ok := gone[e]
-			if !ok {
-				at = len(b.ready)
-				gone[e] = at
-				b.ready = append(b.ready, Closed{Options: trajectory.Options{
-					ID: e.id, Revision: b.revise(e, true), CloseReason: reason, Continues: p.id,
-					FirstSeenAt: e.firstSeen / 1000, Reasons: []trajectory.Reason{trajectory.ReasonDuplicate},
-				}})
-			}
-			b.ready[at].Spans = append(b.ready[at].Spans, t.all()...)
+			t.out = slices.DeleteFunc(t.out, func(e *emitted) bool {
+				if claimed[e] || !b.mayClaim(u, e) {
+					return false
+				}
+				at, ok := gone[e]
+				if !ok {
+					at = len(b.ready)
+					gone[e] = at
+					b.ready = append(b.ready, Closed{Options: trajectory.Options{
+						ID: e.id, Revision: b.revise(e, true), CloseReason: reason, Continues: p.id,
+						FirstSeenAt: e.firstSeen / 1000, Reasons: []trajectory.Reason{trajectory.ReasonDuplicate},
+					}})
+				}
+				b.ready[at].Spans = append(b.ready[at].Spans, t.all()...)
+				return true
+			})
 		}
 	}
 }
@@ -277,6 +284,9 @@ func (p *part) rooted() bool {
 func (b *Buffer) remember(t *trace, e *emitted, spans []*trajectory.Span) {
 	if t.session == nil {
 		t.part = e
+		if !slices.Contains(t.out, e) {
+			t.out = append(t.out, e)
+		}
 		return
 	}
 	if t.parts == nil {

@@ -59,3 +59,11 @@ func (r *recent) of(id trajectory.TraceID, visit func(*passed)) {
 func (p *passed) asSpan(seq uint64) *trajectory.Span {
 	return &trajectory.Span{TraceID: p.trace, SpanID: p.span, ParentID: p.parent, Start: p.start, End: p.end, Remote: p.remote, Seq: seq}
 }
+
+// Passed calls visit for the spans of a trace that went by not long ago, if no
+// span of the trace is held.
+func (b *Buffer) Passed(id trajectory.TraceID, visit func(span, parent trajectory.SpanID, remote bool, start, end int64)) {
+	if !b.Knows(id) {
+		b.recent.of(id, func(p *passed) { visit(p.span, p.parent, p.remote, p.start, p.end) })
+	}
+}

@@ -57,13 +57,16 @@ type trace struct {
 	call   *trajectory.Span // root that is a model call or a tool run, with its records
 	whole  bool             // ended, as far as the tree can tell; see ended
 
+	logs []uint64 // entries of the owner's log that hold its spans
+
 	session *session            // whose records it stands for; nil = it is a trace
 	seats   []seat              // its places in sessions
 	parts   map[string]*emitted // trajectories of nothing but records that were handed out
 
-	fragment          // its place in the message history
-	coupling          // its place among what span links tie together
-	part     *emitted // the trajectory that it was last handed out in
+	fragment            // its place in the message history
+	coupling            // its place among what span links tie together
+	part     *emitted   // the trajectory that it was last handed out in
+	out      []*emitted // all of them that stand
 
 	prepared     any // by Prepare; nil = nothing
 	preparedSize int64

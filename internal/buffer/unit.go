@@ -235,6 +235,7 @@ func (b *Buffer) expire(u *unit) {
 		b.stopWaiting(t)
 		b.dismiss(t)
 		delete(b.traces, t.id)
+		b.release(t)
 		b.bytes -= t.bytes
 		t.unit = nil
 	}

@@ -178,6 +178,9 @@ func (b *Buffer) rehome(gateway, agent witness) bool {
 		return false
 	}
 	items := from.items()
+	for _, entry := range from.logs {
+		b.needs(to, entry)
+	}
 	b.forget(from)
 	for i := range items {
 		s := *items[i].Span
@@ -221,5 +224,6 @@ func (b *Buffer) forget(t *trace) {
 	b.dismiss(t)
 	b.leave(t)
 	delete(b.traces, t.id)
+	b.release(t)
 	b.bytes -= t.bytes
 }

@@ -35,6 +35,8 @@ type assembler struct {
 	out    outbox
 	report func(*componentstatus.Event)
 
+	durable *durable // nil = nothing survives the process
+
 	kits sync.Pool // *kit
 
 	mu       sync.Mutex // guards what follows
@@ -73,13 +75,17 @@ func (a *assembler) take(ctx context.Context, td ptrace.Traces) (rest ptrace.Tra
 		return td, false, errStopped
 	}
 	s := a.sort(td, marks)
+	entry := uint64(0)
 	if s.held > 0 {
-		err = a.add(now, td, s)
+		before := a.passedBefore(marks)
+		if entry, err = a.keepFirst(func() (uint64, error) { return a.keep(now, td, s, before) }); err == nil {
+			err = a.add(now, td, s, entry)
+		}
 	}
 	tally, whole := a.buf.Take(), a.rested()
 	a.mu.Unlock()
 	if err != nil {
-		return td, false, a.refused(ctx, s.held, err)
+		return td, false, a.refused(ctx, s.held, entry, err)
 	}
 	a.prepare(whole, now)
 	a.hub.countTally(ctx, tally)
@@ -90,15 +96,29 @@ func (a *assembler) take(ctx context.Context, td ptrace.Traces) (rest ptrace.Tra
 	case s.passed == 0:
 		return td, false, nil
 	}
-	return s.copyRest(td), true, nil
+	return s.copyOf(td, pass), true, nil
 }
 
 // add decodes the spans that are held and puts them into the buffer.
-func (a *assembler) add(now int64, td ptrace.Traces, s *sorted) error {
+func (a *assembler) add(now int64, td ptrace.Traces, s *sorted, entry uint64) error {
 	if a.buf.Full() {
 		return buffer.ErrFull
 	}
-	return a.buf.Add(now, a.decode(td, s))
+	return a.insert(now, a.decode(td, s), entry)
+}
+
+// keepFirst stores a request, if there is storage and the buffer is not full.
+// a.mu is held before and behind, not meanwhile.
+func (a *assembler) keepFirst(keep func() (uint64, error)) (uint64, error) {
+	if a.durable == nil {
+		return 0, nil
+	}
+	if a.buf.Full() {
+		return 0, buffer.ErrFull
+	}
+	a.mu.Unlock()
+	defer a.mu.Lock()
+	return keep()
 }
 
 // rested drops the decoders of traces that became whole, and returns the traces
@@ -116,11 +136,19 @@ func (a *assembler) rested() []whole {
 }
 
 // refused counts a request that was not taken and says what to do with it.
-func (a *assembler) refused(ctx context.Context, spans int, err error) error {
-	reason := "full"
-	if errors.Is(err, buffer.ErrTooLarge) {
+func (a *assembler) refused(ctx context.Context, spans int, entry uint64, err error) error {
+	reason := "storage"
+	switch {
+	case errors.Is(err, buffer.ErrTooLarge):
 		reason = "too_large"
 		err = consumererror.NewPermanent(err)
+	case errors.Is(err, buffer.ErrFull):
+		reason = "full"
+	}
+	if entry != 0 {
+		a.mu.Lock()
+		a.durable.free = append(a.durable.free, entry)
+		a.mu.Unlock()
 	}
 	a.hub.tb.ProcessorTrajectorySpansRefused.Add(ctx, int64(spans), withReason(reason))
 	return err
@@ -148,21 +176,28 @@ func interval(cfg *Config) time.Duration {
 // tick hands out what is due.
 func (a *assembler) tick(ctx context.Context, now time.Time) {
 	a.send(ctx)
-	most := int64(a.hub.cfg.MaxMemoryMiB) * mib / pendingShare
-	for ctx.Err() == nil && a.out.held() < most {
+	defer a.settle(ctx)
+	for ctx.Err() == nil && a.out.held() < a.most() {
 		a.mu.Lock()
 		closed := a.buf.Due(now.UnixNano(), dueAtOnce)
 		a.forget(closed)
+		if a.durable != nil {
+			a.durable.free = append(a.durable.free, a.buf.Released()...)
+		}
 		tally := a.buf.Take()
 		a.mu.Unlock()
 		a.hub.countTally(ctx, tally)
 		a.assemble(ctx, closed, now)
+		a.flushOld(now)
 		a.send(ctx)
 		if len(closed) < dueAtOnce {
 			return
 		}
 	}
 }
+
+// most is how many bytes may wait for the next component.
+func (a *assembler) most() int64 { return int64(a.hub.cfg.MaxMemoryMiB) * mib / pendingShare }
 
 // flush hands out everything and takes nothing more.
 func (a *assembler) flush(ctx context.Context) {
@@ -199,7 +234,7 @@ func (a *assembler) forget(closed []buffer.Closed) {
 	}
 }
 
-func (a *assembler) open() int64 {
+func (a *assembler) openNow() int64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return int64(a.buf.Open())
@@ -212,3 +247,13 @@ func (a *assembler) held() int64 {
 }
 
 func (a *assembler) pending() int64 { return a.out.held() }
+
+func (a *assembler) stored() int64 {
+	a.mu.Lock()
+	d := a.durable
+	a.mu.Unlock()
+	if d == nil {
+		return 0
+	}
+	return d.store.stored()
+}

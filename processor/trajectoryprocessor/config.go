@@ -73,6 +73,16 @@ type Config struct {
 	// one that is quiet for longest is closed.
 	MaxOpen int `mapstructure:"max_open"`
 
+	// Storage names a storage extension that keeps what was acknowledged until it
+	// is handed on for good: it survives a crash. The next component must return
+	// when it is done, so an exporter must not have a queue of its own. Empty:
+	// what is held is lost when the process is killed.
+	Storage *component.ID `mapstructure:"storage"`
+
+	// FlushInterval is how long trajectories wait for others to be handed on
+	// together, where there is Storage. Without it they do not wait.
+	FlushInterval time.Duration `mapstructure:"flush_interval"`
+
 	// Emit is what leaves: "trajectories", one span each, or "spans", the
 	// original spans with ids and rewards.
 	Emit string `mapstructure:"emit"`
@@ -133,7 +143,7 @@ func (c *Config) Validate() error {
 	for _, d := range []struct {
 		key string
 		v   time.Duration
-	}{{"root_grace", c.RootGrace}, {"idle", c.Idle}, {"max_age", c.MaxAge}} {
+	}{{"root_grace", c.RootGrace}, {"idle", c.Idle}, {"max_age", c.MaxAge}, {"flush_interval", c.FlushInterval}} {
 		if d.v <= 0 {
 			bad("%s: must be greater than 0", d.key)
 		}

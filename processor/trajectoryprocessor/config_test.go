@@ -32,12 +32,13 @@ func TestConfig(t *testing.T) {
 	require.NoError(t, confmap.Validate(cfg))
 	assert.Equal(t, createDefaultConfig(), cfg)
 
+	store := component.MustNewIDWithName("file_storage", "trajectories")
 	cfg = loadConfig(t, "all")
 	require.NoError(t, confmap.Validate(cfg))
 	assert.Equal(t, &Config{
 		Key: "attributes", KeyAttributes: []string{"session.id", "app.run"}, TaskKey: []string{"app.task"}, TenantKey: []string{"tenant.id"},
 		Attributes: []string{"deployment.environment.name"}, RootGrace: time.Second, Idle: 10 * time.Second, MaxAge: 30 * time.Minute,
-		MaxTrajectoryMiB: 4, MaxMemoryMiB: 64, MaxOpen: 1000, Emit: "spans",
+		FlushInterval: 30 * time.Second, Storage: &store, MaxTrajectoryMiB: 4, MaxMemoryMiB: 64, MaxOpen: 1000, Emit: "spans",
 		Rewards: RewardsConfig{File: "testdata/rewards.yaml"}, Writer: "collector-1",
 	}, cfg)
 }

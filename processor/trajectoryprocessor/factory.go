@@ -17,6 +17,7 @@ const (
 	defaultIdle             = time.Minute
 	defaultMaxAge           = time.Hour
 	defaultLateWindow       = 10 * time.Minute
+	defaultFlushInterval    = 10 * time.Second
 	defaultMaxTrajectoryMiB = 16
 	defaultMaxMemoryMiB     = 512
 	defaultMaxOpen          = 100_000
@@ -43,6 +44,7 @@ func createDefaultConfig() component.Config {
 		MaxTrajectoryMiB: defaultMaxTrajectoryMiB,
 		MaxMemoryMiB:     defaultMaxMemoryMiB,
 		MaxOpen:          defaultMaxOpen,
+		FlushInterval:    defaultFlushInterval,
 		Emit:             emitTrajectories,
 	}
 }
@@ -52,7 +54,7 @@ func (i *instances) createTraces(_ context.Context, set processor.Settings, cfg 
 	if err != nil {
 		return nil, err
 	}
-	return &tracesProcessor{assembler: h.assemble(next), leave: leave, next: next}, nil
+	return &tracesProcessor{id: set.ID, assembler: h.assemble(next), leave: leave, next: next}, nil
 }
 
 func (i *instances) createLogs(_ context.Context, set processor.Settings, cfg component.Config, next consumer.Logs) (processor.Logs, error) {

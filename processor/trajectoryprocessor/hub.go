@@ -95,9 +95,10 @@ func (h *hub) observe() error {
 		}
 	}
 	for _, register := range []func() error{
-		func() error { return h.tb.RegisterProcessorTrajectoryOpenCallback(sum((*assembler).open)) },
+		func() error { return h.tb.RegisterProcessorTrajectoryOpenCallback(sum((*assembler).openNow)) },
 		func() error { return h.tb.RegisterProcessorTrajectoryHeldCallback(sum((*assembler).held)) },
 		func() error { return h.tb.RegisterProcessorTrajectoryPendingCallback(sum((*assembler).pending)) },
+		func() error { return h.tb.RegisterProcessorTrajectoryStoredCallback(sum((*assembler).stored)) },
 	} {
 		if err := register(); err != nil {
 			return err

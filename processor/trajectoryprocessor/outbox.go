@@ -30,6 +30,7 @@ type outbox struct {
 	next    consumer.Traces
 	queue   []batch
 	bytes   atomic.Int64
+	waiting atomic.Int64 // bytes of the batch that is not full yet
 	failing bool
 }
 
@@ -38,9 +39,10 @@ type batch struct {
 	td           ptrace.Traces
 	trajectories int
 	bytes        int64
+	handed       []handed // with storage
 }
 
-func (o *outbox) held() int64 { return o.bytes.Load() }
+func (o *outbox) held() int64 { return o.bytes.Load() + o.waiting.Load() }
 
 func (o *outbox) push(b batch) {
 	o.queue = append(o.queue, b)
@@ -73,6 +75,9 @@ func (a *assembler) send(ctx context.Context) {
 			a.failing(err)
 			a.hold()
 			return
+		}
+		if a.durable != nil {
+			a.durable.done = append(a.durable.done, b.handed...)
 		}
 		a.out.pop()
 	}

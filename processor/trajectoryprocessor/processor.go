@@ -3,6 +3,7 @@ package trajectoryprocessor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
 	"go.opentelemetry.io/collector/component"
@@ -16,6 +17,7 @@ var errStopped = errors.New("trajectory processor has stopped")
 // tracesProcessor is the thin shell of an assembler: it starts and stops its
 // clock.
 type tracesProcessor struct {
+	id        component.ID
 	assembler *assembler
 	leave     func()
 	next      consumer.Traces
@@ -30,19 +32,27 @@ type tracesProcessor struct {
 // the same request stay here is a copy.
 func (*tracesProcessor) Capabilities() consumer.Capabilities { return consumer.Capabilities{} }
 
-// Start starts the clock.
-func (p *tracesProcessor) Start(_ context.Context, host component.Host) error {
+// Start takes up what the storage holds, and starts the clock.
+func (p *tracesProcessor) Start(ctx context.Context, host component.Host) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.stopped || p.cancel != nil {
 		return nil
 	}
 	p.assembler.report = func(e *componentstatus.Event) { componentstatus.ReportStatus(host, e) }
-	ctx, cancel := context.WithCancel(context.Background())
+	if p.assembler.hub.cfg.Storage != nil {
+		if n := len(p.assembler.hub.all()); n > 1 {
+			return fmt.Errorf("storage: %d traces pipelines share this processor, and after a restart it could not tell whose a span is: give each pipeline its own, as in trajectory/two", n)
+		}
+		if err := p.assembler.open(ctx, host, p.id); err != nil {
+			return err
+		}
+	}
+	clock, cancel := context.WithCancel(context.Background())
 	p.cancel, p.done = cancel, make(chan struct{})
 	go func() {
 		defer close(p.done)
-		p.assembler.run(ctx)
+		p.assembler.run(clock)
 	}()
 	return nil
 }
@@ -58,7 +68,8 @@ func (p *tracesProcessor) ConsumeTraces(ctx context.Context, td ptrace.Traces) e
 	return p.next.ConsumeTraces(ctx, rest)
 }
 
-// Shutdown hands on everything that is open, as far as ctx allows.
+// Shutdown hands on everything that is open, as far as ctx allows. With storage
+// what is open stays there.
 func (p *tracesProcessor) Shutdown(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -70,7 +81,10 @@ func (p *tracesProcessor) Shutdown(ctx context.Context) error {
 		p.cancel()
 		<-p.done
 	}
+	defer p.leave()
+	if p.assembler.durable != nil {
+		return p.assembler.rest(ctx)
+	}
 	p.assembler.flush(ctx)
-	p.leave()
 	return nil
 }

@@ -33,19 +33,20 @@ func (a *assembler) takeRecords(ctx context.Context, ld plog.Logs) error {
 		a.mu.Unlock()
 		return nil // the traces that they belong to are handed out
 	}
-	var err error
-	items := a.decodeRecords(ld)
-	if len(items) > 0 {
-		if a.buf.Full() {
+	var items []buffer.Item
+	entry, err := a.keepFirst(func() (uint64, error) { return a.keepRecords(now, ld) })
+	if err == nil {
+		items = a.decodeRecords(ld)
+		if len(items) > 0 && a.buf.Full() {
 			err = buffer.ErrFull
 		} else {
-			err = a.buf.Add(now, items)
+			err = a.insert(now, items, entry)
 		}
 	}
 	tally, whole := a.buf.Take(), a.rested()
 	a.mu.Unlock()
 	if err != nil {
-		return a.refused(ctx, len(items), err)
+		return a.refused(ctx, ld.LogRecordCount(), entry, err)
 	}
 	a.prepare(whole, now)
 	a.hub.countTally(ctx, tally)

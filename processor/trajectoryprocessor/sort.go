@@ -135,8 +135,8 @@ func (a *assembler) note(span ptrace.Span) {
 	}
 }
 
-// copyRest returns a copy of the spans that pass.
-func (s *sorted) copyRest(td ptrace.Traces) ptrace.Traces {
+// copyOf returns a copy of the spans of one fate.
+func (s *sorted) copyOf(td ptrace.Traces, f fate) ptrace.Traces {
 	rest := ptrace.NewTraces()
 	at := 0
 	for _, rs := range td.ResourceSpans().All() {
@@ -145,7 +145,7 @@ func (s *sorted) copyRest(td ptrace.Traces) ptrace.Traces {
 			var toScope ptrace.ScopeSpans
 			for _, span := range ss.Spans().All() {
 				at++
-				if s.fates[at-1] != pass {
+				if s.fates[at-1] != f {
 					continue
 				}
 				if toResource == (ptrace.ResourceSpans{}) {

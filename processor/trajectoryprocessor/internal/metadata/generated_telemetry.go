@@ -37,6 +37,7 @@ type TelemetryBuilder struct {
 	ProcessorTrajectoryPending            metric.Int64ObservableGauge
 	ProcessorTrajectoryRecords            metric.Int64Counter
 	ProcessorTrajectoryReopened           metric.Int64Counter
+	ProcessorTrajectoryRestored           metric.Int64Counter
 	ProcessorTrajectoryRewardsNull        metric.Int64Counter
 	ProcessorTrajectorySpans              metric.Int64Counter
 	ProcessorTrajectorySpansDropped       metric.Int64Counter
@@ -44,6 +45,8 @@ type TelemetryBuilder struct {
 	ProcessorTrajectorySpansInvalid       metric.Int64Counter
 	ProcessorTrajectorySpansLate          metric.Int64Counter
 	ProcessorTrajectorySpansRefused       metric.Int64Counter
+	ProcessorTrajectoryStorageFailures    metric.Int64Counter
+	ProcessorTrajectoryStored             metric.Int64ObservableGauge
 	ProcessorTrajectoryUntrainable        metric.Int64Counter
 }
 
@@ -94,6 +97,21 @@ func (builder *TelemetryBuilder) RegisterProcessorTrajectoryPendingCallback(cb m
 		cb(ctx, &observerInt64{inst: builder.ProcessorTrajectoryPending, obs: o})
 		return nil
 	}, builder.ProcessorTrajectoryPending)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorTrajectoryStoredCallback sets callback for observable ProcessorTrajectoryStored metric.
+func (builder *TelemetryBuilder) RegisterProcessorTrajectoryStoredCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorTrajectoryStored, obs: o})
+		return nil
+	}, builder.ProcessorTrajectoryStored)
 	if err != nil {
 		return err
 	}
@@ -185,6 +203,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{trajectories}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ProcessorTrajectoryRestored, err = builder.meter.Int64Counter(
+		"otelcol_processor_trajectory_restored",
+		metric.WithDescription("Spans and log records that were taken up from the storage when the processor started. [Development]"),
+		metric.WithUnit("{items}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ProcessorTrajectoryRewardsNull, err = builder.meter.Int64Counter(
 		"otelcol_processor_trajectory_rewards_null",
 		metric.WithDescription("Rewards that could not be computed, by rule and reason. [Development]"),
@@ -225,6 +249,18 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_processor_trajectory_spans_refused",
 		metric.WithDescription("Spans of requests that the sender was told to send again (full) or to give up (too_large). [Development]"),
 		metric.WithUnit("{spans}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorTrajectoryStorageFailures, err = builder.meter.Int64Counter(
+		"otelcol_processor_trajectory_storage_failures",
+		metric.WithDescription("What went wrong with the storage. put = a request was not acknowledged, settle = after a crash trajectories would go out once more, unreadable = entries that were set aside. [Development]"),
+		metric.WithUnit("{failures}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorTrajectoryStored, err = builder.meter.Int64ObservableGauge(
+		"otelcol_processor_trajectory_stored",
+		metric.WithDescription("Entries in the storage. [Development]"),
+		metric.WithUnit("{entries}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorTrajectoryUntrainable, err = builder.meter.Int64Counter(

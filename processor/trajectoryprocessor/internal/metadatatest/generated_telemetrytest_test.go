@@ -32,12 +32,17 @@ func TestSetupTelemetry(t *testing.T) {
 		observer.Observe(1)
 		return nil
 	}))
+	require.NoError(t, tb.RegisterProcessorTrajectoryStoredCallback(func(_ context.Context, observer metric.Int64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
 	tb.ProcessorTrajectoryClosed.Add(context.Background(), 1)
 	tb.ProcessorTrajectoryDownstreamFailures.Add(context.Background(), 1)
 	tb.ProcessorTrajectoryForgotten.Add(context.Background(), 1)
 	tb.ProcessorTrajectoryLost.Add(context.Background(), 1)
 	tb.ProcessorTrajectoryRecords.Add(context.Background(), 1)
 	tb.ProcessorTrajectoryReopened.Add(context.Background(), 1)
+	tb.ProcessorTrajectoryRestored.Add(context.Background(), 1)
 	tb.ProcessorTrajectoryRewardsNull.Add(context.Background(), 1)
 	tb.ProcessorTrajectorySpans.Add(context.Background(), 1)
 	tb.ProcessorTrajectorySpansDropped.Add(context.Background(), 1)
@@ -45,6 +50,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ProcessorTrajectorySpansInvalid.Add(context.Background(), 1)
 	tb.ProcessorTrajectorySpansLate.Add(context.Background(), 1)
 	tb.ProcessorTrajectorySpansRefused.Add(context.Background(), 1)
+	tb.ProcessorTrajectoryStorageFailures.Add(context.Background(), 1)
 	tb.ProcessorTrajectoryUntrainable.Add(context.Background(), 1)
 	AssertEqualProcessorTrajectoryClosed(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
@@ -73,6 +79,9 @@ func TestSetupTelemetry(t *testing.T) {
 	AssertEqualProcessorTrajectoryReopened(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorTrajectoryRestored(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorTrajectoryRewardsNull(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
@@ -92,6 +101,12 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorTrajectorySpansRefused(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorTrajectoryStorageFailures(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorTrajectoryStored(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorTrajectoryUntrainable(t, testTel,

@@ -1,0 +1,55 @@
+package buffer
+
+import "slices"
+
+// logCost is what a trace holds for an entry of its owner's log.
+const logCost = 32
+
+// needs notes that a trace needs an entry of the log: should everything be
+// forgotten, its spans are read again from there.
+func (b *Buffer) needs(t *trace, entry uint64) {
+	if entry == 0 || slices.Contains(t.logs, entry) {
+		return
+	}
+	t.logs = append(t.logs, entry)
+	b.logged[entry]++
+	b.grow(t, logCost)
+}
+
+// release lets go of the log of a trace that is forgotten.
+func (b *Buffer) release(t *trace) {
+	for _, entry := range t.logs {
+		if b.logged[entry]--; b.logged[entry] == 0 {
+			delete(b.logged, entry)
+			b.released = append(b.released, entry)
+		}
+	}
+	t.logs = nil
+}
+
+// Needs says whether spans of an entry of the log are held. After an Add that
+// took items of a new entry it may be false: all of them were known.
+func (b *Buffer) Needs(entry uint64) bool { return b.logged[entry] > 0 }
+
+// Released returns the entries of the log ([Item].Log) of which nothing is held
+// any more since it was last called. All that was made of them was returned
+// before, by Due or Flush.
+func (b *Buffer) Released() []uint64 {
+	out := b.released
+	b.released = nil
+	return out
+}
+
+// Resume winds the clocks of all open trajectories as if their last span had
+// come now: while nobody listened no span could come.
+func (b *Buffer) Resume(now int64) {
+	b.now = now
+	for u := b.open.first; u != nil; u = u.next {
+		u.last = now
+		b.wind(u)
+	}
+}
+
+// Remember notes that a trajectory was handed out in a life before this one, of
+// which nothing else is known. Spans of its trace or rollout are late.
+func (b *Buffer) Remember(id string) { b.past.remember(id) }

@@ -1,0 +1,353 @@
+package trajectoryprocessor
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/extension/xextension/storage"
+)
+
+// store is the log of a processor with storage: what it acknowledged and what
+// became of it, in the client of a storage extension. README.md says what lies
+// where.
+//
+// Its entries are numbered from 1. An entry is deleted when nothing of it is
+// held any more, so there are gaps. Two keys bound where entries may be.
+type store struct {
+	client storage.Client
+
+	mu      sync.Mutex      // guards what follows
+	next    uint64          // number of the next entry
+	needed  uint64          // no request has a lower number
+	kept    map[uint64]bool // requests that are needed, and numbers that are reserved
+	marks   []mark          // by number
+	marked  int             // trajectories in marks
+	bounds  bounds          // as they are stored
+	limit   uint64          // no entry has this number or a higher one
+	free    []uint64        // to be deleted
+	waiting []*write
+	busy    bool // somebody writes
+}
+
+// mark is an entry of what was handed on. It is needed as long as any request
+// before it is, and tells for long after which trajectories there were.
+type mark struct {
+	number       uint64
+	trajectories int
+}
+
+const (
+	mostMarked = 200_000 // trajectories that are remembered after nothing else of them is
+	oldestMark = 1 << 20 // entries that may have come since
+)
+
+// bounds are where entries may be: first <= number < limit.
+type bounds struct{ first, limit uint64 }
+
+// kind of an entry is its first byte. Behind it are the time of arrival in ns
+// since the Unix epoch, 8 bytes, little endian, and the body.
+type kind byte
+
+const (
+	kindTraces kind = 1 // an OTLP request of spans, protobuf
+	kindLogs   kind = 2 // an OTLP request of log records, protobuf
+	kindHanded kind = 3 // what was handed on at that time: see handed
+)
+
+const (
+	keyFirst = "first"
+	keyLimit = "limit"
+	keyAside = "unreadable/" // before the key of an entry that cannot be read
+
+	// stride is how far the stored bounds may be behind and ahead of the entries,
+	// so that they are not written with each.
+	stride = 1024
+
+	entryHeader = 9
+)
+
+// openStore opens what the processor left, if it left anything.
+func openStore(ctx context.Context, host component.Host, ext, id component.ID) (*store, error) {
+	have, ok := host.GetExtensions()[ext]
+	if !ok {
+		return nil, fmt.Errorf("storage: there is no extension %q: add it under `extensions` and to `service::extensions`", ext)
+	}
+	from, ok := have.(storage.Extension)
+	if !ok {
+		return nil, fmt.Errorf("storage: the extension %q stores nothing: name one such as file_storage", ext)
+	}
+	client, err := from.GetClient(ctx, component.KindProcessor, id, "")
+	if err != nil {
+		return nil, fmt.Errorf("storage: open %q: %w", ext, err)
+	}
+	s, err := newStore(ctx, client)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("storage: %q: %w", ext, err), client.Close(ctx))
+	}
+	return s, nil
+}
+
+func newStore(ctx context.Context, client storage.Client) (*store, error) {
+	first, limit := storage.GetOperation(keyFirst), storage.GetOperation(keyLimit)
+	if err := client.Batch(ctx, first, limit); err != nil {
+		return nil, fmt.Errorf("read: %w", err)
+	}
+	s := &store{client: client, kept: map[uint64]bool{}}
+	for _, b := range []struct {
+		from *storage.Operation
+		to   *uint64
+	}{{first, &s.bounds.first}, {limit, &s.bounds.limit}} {
+		if b.from.Value == nil {
+			continue
+		}
+		n, err := strconv.ParseUint(string(b.from.Value), 16, 64)
+		if err != nil {
+			return nil, fmt.Errorf("read %q: %w: move the storage away to begin anew", b.from.Key, err)
+		}
+		*b.to = n
+	}
+	s.needed, s.limit = s.bounds.first, s.bounds.limit
+	s.next = max(s.limit, 1)
+	return s, nil
+}
+
+func keyOf(n uint64) string { return fmt.Sprintf("%016x", n) }
+
+// entry is one of the log.
+type entry struct {
+	number uint64
+	kind   kind
+	at     int64 // ns since the Unix epoch
+	body   []byte
+}
+
+// newEntry is an entry without its body, with room for it.
+func newEntry(k kind, at int64, room int) []byte {
+	out := make([]byte, 0, entryHeader+room)
+	out = append(out, byte(k))
+	return binary.LittleEndian.AppendUint64(out, uint64(at)) //nolint:gosec // read back as it is
+}
+
+// load calls f with the entries in order. One that f cannot read is set aside,
+// and is among the errors that are returned first.
+func (s *store) load(ctx context.Context, f func(entry) error) (unreadable []error, err error) {
+	const some = 64
+	for from := s.bounds.first; from < s.bounds.limit; from += some {
+		var ops []*storage.Operation
+		for n := from; n < min(from+some, s.bounds.limit); n++ {
+			ops = append(ops, storage.GetOperation(keyOf(n)))
+		}
+		if err := s.client.Batch(ctx, ops...); err != nil {
+			return unreadable, fmt.Errorf("storage: read: %w", err)
+		}
+		for i, op := range ops {
+			if op.Value == nil {
+				continue
+			}
+			n := from + uint64(i) //nolint:gosec // an index
+			bad := s.read(n, op.Value, f)
+			if bad == nil {
+				continue
+			}
+			unreadable = append(unreadable, bad)
+			s.drop(n)
+			if err := s.client.Batch(ctx, storage.SetOperation(keyAside+op.Key, op.Value), storage.DeleteOperation(op.Key)); err != nil {
+				return unreadable, fmt.Errorf("storage: set an entry aside: %w", err)
+			}
+		}
+	}
+	return unreadable, nil
+}
+
+func (s *store) read(n uint64, value []byte, f func(entry) error) error {
+	if len(value) < entryHeader {
+		return fmt.Errorf("entry %d: %d bytes are too few", n, len(value))
+	}
+	e := entry{number: n, kind: kind(value[0]), at: int64(binary.LittleEndian.Uint64(value[1:])), body: value[entryHeader:]} //nolint:gosec // as it was written
+	if e.kind == kindHanded {
+		s.mark(n, len(e.body)/handedSize)
+	} else {
+		s.kept[n] = true
+	}
+	if err := f(e); err != nil {
+		return fmt.Errorf("entry %d: %w", n, err)
+	}
+	return nil
+}
+
+// reserve returns the number of an entry that is stored later, or dropped.
+func (s *store) reserve() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.take()
+}
+
+func (s *store) take() uint64 {
+	n := s.next
+	s.next++
+	s.kept[n] = true
+	if n >= s.limit {
+		s.limit = n + stride
+	}
+	return n
+}
+
+// put stores a request and returns its number. When it returns, the request
+// survives the end of the process. Requests of several callers are stored in one
+// transaction.
+func (s *store) put(value []byte) (uint64, error) {
+	s.mu.Lock()
+	n := s.take()
+	err := s.write(&write{ops: []*storage.Operation{storage.SetOperation(keyOf(n), value)}})
+	if err != nil {
+		s.mu.Lock()
+		delete(s.kept, n)
+		s.mu.Unlock()
+		return 0, fmt.Errorf("storage: %w", err)
+	}
+	return n, nil
+}
+
+// settle stores what was handed on, and deletes requests of which nothing is
+// held. After an error, call it again with the same that was handed on; what is
+// to be deleted it remembers.
+func (s *store) settle(done []handed, free []uint64) error {
+	w := &write{}
+	for i := range done {
+		w.ops = append(w.ops, storage.SetOperation(keyOf(done[i].number), done[i].entry))
+	}
+	s.mu.Lock()
+	for i := range done {
+		if s.kept[done[i].number] {
+			delete(s.kept, done[i].number)
+			s.mark(done[i].number, (len(done[i].entry)-entryHeader)/handedSize)
+		}
+	}
+	for _, n := range free {
+		delete(s.kept, n)
+	}
+	s.free = append(s.free, free...)
+	s.advance()
+	freed := s.free
+	for _, n := range freed {
+		w.ops = append(w.ops, storage.DeleteOperation(keyOf(n)))
+	}
+	if len(w.ops) == 0 {
+		s.mu.Unlock()
+		return nil
+	}
+	s.free = nil
+	if err := s.write(w); err != nil {
+		s.mu.Lock()
+		s.free = append(s.free, freed...)
+		s.mu.Unlock()
+		return fmt.Errorf("storage: %w", err)
+	}
+	return nil
+}
+
+// mark remembers an entry of what was handed on.
+func (s *store) mark(n uint64, trajectories int) {
+	s.marks = append(s.marks, mark{n, trajectories}) // numbers are reserved and settled in order
+	s.marked += trajectories
+}
+
+// drop forgets an entry that cannot be read.
+func (s *store) drop(n uint64) {
+	delete(s.kept, n)
+	if last := len(s.marks) - 1; last >= 0 && s.marks[last].number == n {
+		s.marked -= s.marks[last].trajectories
+		s.marks = s.marks[:last]
+	}
+}
+
+// advance finds the first request that is needed, and frees the marks before it
+// that are too many or too old. s.mu is held.
+func (s *store) advance() {
+	for s.needed < s.next && !s.kept[s.needed] {
+		s.needed++
+	}
+	for len(s.marks) > 0 && s.marks[0].number < s.needed && (s.marked > mostMarked || s.marks[0].number+oldestMark < s.next) {
+		s.free = append(s.free, s.marks[0].number)
+		s.marked -= s.marks[0].trajectories
+		s.marks = s.marks[1:]
+	}
+}
+
+// first is the lowest number of an entry.
+func (s *store) first() uint64 {
+	if len(s.marks) > 0 {
+		return min(s.marks[0].number, s.needed)
+	}
+	return s.needed
+}
+
+// stored is how many entries there are.
+func (s *store) stored() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return int64(len(s.kept) + len(s.marks))
+}
+
+// write is operations that somebody waits for.
+type write struct {
+	ops  []*storage.Operation
+	done chan struct{}
+	err  error
+}
+
+// write does what w says, together with what others want at the same time. s.mu
+// is held when it is called and not when it returns.
+func (s *store) write(w *write) error {
+	w.done = make(chan struct{})
+	s.waiting = append(s.waiting, w)
+	if s.busy {
+		s.mu.Unlock()
+		<-w.done
+		return w.err
+	}
+	s.busy = true
+	s.mu.Unlock()
+	s.writeWaiting()
+	return w.err
+}
+
+// writeWaiting does what is wanted, in one transaction. Nobody may take it back
+// halfway: what is stored must be known to be.
+func (s *store) writeWaiting() {
+	s.mu.Lock()
+	list, now := s.waiting, bounds{s.first(), s.limit}
+	s.waiting = nil
+	s.mu.Unlock()
+	var ops []*storage.Operation
+	for _, w := range list {
+		ops = append(ops, w.ops...)
+	}
+	if now.limit != s.bounds.limit || now.first >= s.bounds.first+stride {
+		ops = append(ops, storage.SetOperation(keyFirst, strconv.AppendUint(nil, now.first, 16)), storage.SetOperation(keyLimit, strconv.AppendUint(nil, now.limit, 16)))
+	} else {
+		now = s.bounds
+	}
+	err := s.client.Batch(context.Background(), ops...)
+	if err == nil {
+		s.bounds = now // read and written by who is busy only
+	}
+	for _, w := range list {
+		w.err = err
+		close(w.done)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.waiting) > 0 {
+		go s.writeWaiting() // the one who was first need not wait for all
+		return
+	}
+	s.busy = false
+}
+
+func (s *store) close(ctx context.Context) error { return s.client.Close(ctx) }

@@ -73,7 +73,7 @@ func TestREADME(t *testing.T) {
 	require.NoError(t, err)
 	t.Chdir("testdata") // has a rewards.yaml
 	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(readme, -1)
-	require.Len(t, blocks, 2)
+	require.Len(t, blocks, 3)
 	for _, block := range blocks {
 		retrieved, err := confmap.NewRetrievedFromYAML(block[1])
 		require.NoError(t, err)

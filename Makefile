@@ -76,9 +76,9 @@ packages = $$(sed 's,bin/python$$,$(1)-packages,' $(WORKER))
 LEARN := .cache/learn/SmolLM2-135M-Instruct
 
 .PHONY: learn
-learn: build $(WORKER) .cache/systems/vllm .cache/agent-venv/ready $(LEARN)/config.json $(if $(TRL),.cache/worker-env/parity) ## Let a model learn from an agent's ordinary spans: vLLM on the CPU, about 20 min and 5 GB [NIGHTS=1 SEEDS=1 TRL=1]
+learn: build $(WORKER) .cache/systems/vllm .cache/agent-venv/ready $(LEARN)/config.json $(if $(TRL),.cache/worker-env/parity) ## Let a model learn from an agent's ordinary spans: vLLM on the CPU, about 8 min once its 5 GB are there [NIGHTS=1 SEEDS=1 TRL=1 RESUME=1]
 	go run -trimpath ./examples/learn -vllm "$$(cat .cache/systems/vllm)" -worker "$$(cat $(WORKER))" -agent .cache/agent-venv/bin/python -model $(LEARN) \
-		$(if $(NIGHTS),-nights '$(NIGHTS)') $(if $(SEEDS),-seeds '$(SEEDS)') $(if $(TRL),-trl $(call packages,parity))
+		$(if $(NIGHTS),-nights '$(NIGHTS)') $(if $(SEEDS),-seeds '$(SEEDS)') $(if $(TRL),-trl $(call packages,parity)) $(if $(RESUME),-resume)
 
 .cache/agent-venv/ready: examples/learn/agent.lock
 

@@ -13,10 +13,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -54,6 +56,7 @@ func run(ctx context.Context) error {
 	flag.IntVar(&l.kinds, "kinds", 130, "kinds of tickets in a night")
 	flag.IntVar(&l.times, "times", 4, "tickets of each kind in a night")
 	seeds := flag.String("seeds", "1", "comma-separated `numbers`: a run of all nights for each")
+	resume := flag.Bool("resume", false, "keep what results.json has already, and run only what it lacks")
 	online := flag.String("trl", "", "`folder` of packages with TRL for the worker's Python: its online GRPO learns beside, from as many rollouts")
 	flag.Parse()
 	for _, path := range []*string{&l.dir, &l.bin, &l.vllm, &l.worker, &l.agent, &l.model, online} {
@@ -70,35 +73,61 @@ func run(ctx context.Context) error {
 		return errors.New("-vllm, -worker and -agent are needed: run make learn")
 	}
 	var results []result
+	if *resume {
+		var err error
+		if results, err = l.saved(); err != nil {
+			return err
+		}
+	}
 	for text := range strings.SplitSeq(*seeds, ",") {
 		number, err := strconv.ParseUint(text, 10, 32)
 		if err != nil {
 			return fmt.Errorf("-seeds: %q is not a number", text)
 		}
-		r, err := l.learn(ctx, number, *online)
-		if err != nil {
+		if results, err = l.seed(ctx, number, *online, results); err != nil {
 			return fmt.Errorf("seed %d: %w", number, err)
-		}
-		results = append(results, r)
-		if err := l.save(results); err != nil {
-			return err
 		}
 	}
 	summarize(os.Stdout, results)
 	return nil
 }
 
-// learn is all nights of one seed.
-func (l *lab) learn(ctx context.Context, number uint64, online string) (out result, err error) {
+// seed adds to the results what they do not have of a seed, and saves them.
+func (l *lab) seed(ctx context.Context, number uint64, online string, results []result) (_ []result, err error) {
 	s, err := l.newSeed(number)
 	if err != nil {
-		return out, err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.vllm.stop()) }()
-	out.Seed = number
-	for n := range l.nights {
+	at := slices.IndexFunc(results, func(r result) bool { return r.Seed == number })
+	if at < 0 {
+		one, err := s.learn(ctx)
+		if err != nil {
+			return nil, err
+		}
+		at, results = len(results), append(results, one)
+		if err := l.save(results); err != nil {
+			return nil, err
+		}
+	}
+	if online == "" || results[at].Online != nil {
+		return results, nil
+	}
+	if results[at].Online, err = s.online(ctx, online); err != nil {
+		return nil, err
+	}
+	return results, l.save(results)
+}
+
+// learn is all nights of one seed.
+func (s *seed) learn(ctx context.Context) (out result, err error) {
+	out.Seed = s.number
+	if err := s.clear(); err != nil {
+		return out, err
+	}
+	for n := range s.lab.nights {
 		began := time.Now()
-		fmt.Printf("\n─── seed %d, night %d ───\n\n", number, n+1)
+		fmt.Printf("\n─── seed %d, night %d ───\n\n", s.number, n+1)
 		if err := s.day(ctx); err != nil {
 			return out, fmt.Errorf("day %d: %w", n+1, err)
 		}
@@ -110,12 +139,7 @@ func (l *lab) learn(ctx context.Context, number uint64, online string) (out resu
 		out.Nights = append(out.Nights, one)
 		one.print(os.Stdout, n+1)
 	}
-	if out.Last, err = s.last(ctx, out.Nights); err != nil {
-		return out, err
-	}
-	if online != "" {
-		out.Online, err = s.online(ctx, online)
-	}
+	out.Last, err = s.last(ctx, out.Nights)
 	return out, err
 }
 
@@ -124,8 +148,25 @@ func (l *lab) save(results []result) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(l.dir, "results.json"), append(data, '\n'), 0o644)
+	return os.WriteFile(l.results(), append(data, '\n'), 0o644)
 }
+
+// saved reads what save wrote; nothing where there is nothing.
+func (l *lab) saved() (results []result, err error) {
+	data, err := os.ReadFile(l.results())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &results)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", l.results(), err)
+	}
+	return results, nil
+}
+
+func (l *lab) results() string { return filepath.Join(l.dir, "results.json") }
 
 // tracegrad runs one command of ours in the seed's folder and shows it as one
 // types it. Its exit code is no error.

@@ -30,31 +30,31 @@ type seed struct {
 
 func (l *lab) newSeed(number uint64) (*seed, error) {
 	r := rand.New(rand.NewPCG(number, 0)) //nolint:gosec // tickets are no secret
-	s := &seed{lab: l, number: number, dir: filepath.Join(l.dir, fmt.Sprintf("seed-%d", number)), r: r, kinds: kinds(r, l.kinds)}
+	address, err := freeAddress()
+	return &seed{lab: l, number: number, dir: filepath.Join(l.dir, fmt.Sprintf("seed-%d", number)), r: r, kinds: kinds(r, l.kinds), address: address}, err
+}
+
+// clear begins the seed's folder anew.
+func (s *seed) clear() error {
 	if err := os.RemoveAll(s.dir); err != nil {
-		return nil, err
+		return err
 	}
 	for _, folder := range []string{"logs", "bundles"} {
 		if err := os.MkdirAll(s.path(folder), 0o755); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	address, err := freeAddress()
-	if err != nil {
-		return nil, err
-	}
-	s.address = address
 	for _, name := range []string{"train.yaml", "rewards.yaml"} {
 		text, err := os.ReadFile(filepath.Join("examples", "learn", name))
 		if err != nil {
-			return nil, fmt.Errorf("%w: run make learn in the root of the repository", err)
+			return fmt.Errorf("%w: run make learn in the root of the repository", err)
 		}
-		text = []byte(strings.NewReplacer("${VLLM}", s.url(), "${SEED}", fmt.Sprint(number)).Replace(string(text)))
+		text = []byte(strings.NewReplacer("${VLLM}", s.url(), "${SEED}", fmt.Sprint(s.number)).Replace(string(text)))
 		if err := os.WriteFile(s.path(name), text, 0o644); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return s, os.Symlink(l.model, s.path(filepath.Base(l.model)))
+	return os.Symlink(s.lab.model, s.path(filepath.Base(s.lab.model)))
 }
 
 func freeAddress() (string, error) {
@@ -179,6 +179,9 @@ func (s *seed) night(ctx context.Context) (out nightly, err error) {
 		if code, err = s.tracegrad(ctx, "train", "--config", "train.yaml"); err != nil {
 			return out, err
 		}
+	}
+	if code == 1 && s.days > 1 { // there may be nothing left to learn
+		return nightly{Reason: "tracegrad train made no bundle: see above"}, nil
 	}
 	if code != 0 {
 		return out, fmt.Errorf("tracegrad train: exit code %d", code)

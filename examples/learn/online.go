@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -97,15 +98,29 @@ func (s *seed) reroll(ctx context.Context, model, out string) error {
 // export writes the prompts of the tasks that are not held out, as the agent
 // sent them.
 func (s *seed) export(ctx context.Context) error {
-	rows, err := s.sql(ctx, "dataset", `
-		SELECT input, list_transform(messages, m -> {role: m.role, content: m.text}) AS prompt
+	type row struct {
+		TaskKey string          `json:"task_key"`
+		Input   string          `json:"input"`
+		Prompt  json.RawMessage `json:"prompt,omitempty"`
+	}
+	var heldOut, all []row
+	if err := s.sql(ctx, "online/base", &heldOut, "SELECT DISTINCT task_key FROM trajectories"); err != nil {
+		return err
+	}
+	if err := s.sql(ctx, "dataset", &all, `
+		SELECT task_key, input, list_transform(messages, m -> {role: m.role, content: m.text}) AS prompt
 		FROM prompts JOIN trajectories USING (trajectory_id, revision)
-		WHERE trajectories.source = 'spans' AND task_key NOT IN (SELECT task_key FROM read_parquet('online/base/v1/trajectories/**/*.parquet'))
-		ORDER BY trajectory_id`)
+		WHERE source = 'spans' ORDER BY trajectory_id`); err != nil {
+		return err
+	}
+	all = slices.DeleteFunc(all, func(r row) bool {
+		return slices.ContainsFunc(heldOut, func(h row) bool { return h.TaskKey == r.TaskKey })
+	})
+	data, err := json.Marshal(all)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(s.path("online", "prompts.json"), rows, 0o644)
+	return os.WriteFile(s.path("online", "prompts.json"), data, 0o644)
 }
 
 func (s *seed) trl(ctx context.Context, packages string) error {
@@ -140,16 +155,12 @@ func (s *seed) load(ctx context.Context, name, folder string) error {
 func (s *seed) compare(ctx context.Context, base, candidate string) (paired.Result, error) {
 	of := map[string][2]*float64{}
 	for i, dataset := range []string{base, candidate} {
-		text, err := s.sql(ctx, dataset, "SELECT input, avg(value) AS value FROM trajectories JOIN rewards USING (trajectory_id, revision) WHERE name = 'right' GROUP BY input")
-		if err != nil {
-			return paired.Result{}, err
-		}
 		var rows []struct {
 			Input string   `json:"input"`
 			Value *float64 `json:"value"`
 		}
-		if err := json.Unmarshal(text, &rows); err != nil {
-			return paired.Result{}, fmt.Errorf("read rewards: %w", err)
+		if err := s.sql(ctx, dataset, &rows, "SELECT input, avg(value) AS value FROM trajectories JOIN rewards USING (trajectory_id, revision) WHERE name = 'right' GROUP BY input"); err != nil {
+			return paired.Result{}, err
 		}
 		for _, row := range rows {
 			both := of[row.Input]
@@ -169,13 +180,16 @@ func (s *seed) compare(ctx context.Context, base, candidate string) (paired.Resu
 	return paired.Compare(pairs, 0.95, s.number), nil
 }
 
-// sql is the answer to a query as JSON.
-func (s *seed) sql(ctx context.Context, dataset, query string) ([]byte, error) {
+// sql puts the rows that answer a query into the slice that rows points to.
+func (s *seed) sql(ctx context.Context, dataset string, rows any, query string) error {
 	cmd := exec.CommandContext(ctx, filepath.Join(s.lab.bin, "tracegrad"), "sql", "--json", "--dataset", dataset, query)
 	var out, problem bytes.Buffer
 	cmd.Dir, cmd.Stdout, cmd.Stderr = s.dir, &out, &problem
 	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("tracegrad sql: %w: %s", err, strings.TrimSpace(problem.String()))
+		return fmt.Errorf("tracegrad sql: %w: %s", err, strings.TrimSpace(problem.String()))
 	}
-	return out.Bytes(), nil
+	if err := json.Unmarshal(out.Bytes(), rows); err != nil {
+		return fmt.Errorf("read the answer of tracegrad sql: %w", err)
+	}
+	return nil
 }

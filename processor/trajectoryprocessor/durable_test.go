@@ -15,8 +15,10 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/extension/xextension/storage"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/processor"
 
@@ -219,4 +221,115 @@ func (p plan) lives(t *testing.T) map[string]*trajectory.Trajectory {
 	out = append(out, l.sink.AllTraces()...)
 	assert.Greater(t, len(out), 0)
 	return p.live(t, trajectories(t, out))
+}
+
+func TestStorageMustBeThere(t *testing.T) {
+	cfg := defaults()
+	other := component.MustNewID("other")
+	cfg.Storage = &other
+	p, err := NewFactory().CreateTraces(t.Context(), nopSettings(), cfg, new(consumertest.TracesSink))
+	require.NoError(t, err)
+	require.ErrorContains(t, p.Start(t.Context(), diskHost{componenttest.NewNopHost(), new(disk)}), `there is no extension "other"`)
+	require.NoError(t, p.Shutdown(t.Context()))
+}
+
+func TestStorageServesOnePipeline(t *testing.T) {
+	cfg := defaults()
+	cfg.Storage = &diskID
+	f := NewFactory()
+	host := diskHost{componenttest.NewNopHost(), (&disk{data: map[string][]byte{}}).after(-1, true)}
+	var all []processor.Traces
+	for range 2 {
+		p, err := f.CreateTraces(t.Context(), nopSettings(), cfg, new(consumertest.TracesSink))
+		require.NoError(t, err)
+		all = append(all, p)
+	}
+	require.ErrorContains(t, all[0].Start(t.Context(), host), "2 traces pipelines share this processor")
+	for _, p := range all {
+		require.NoError(t, p.Shutdown(t.Context()))
+	}
+}
+
+// TestASenderIsAskedToRetryWhenNothingCanBeStored: and nothing of the request is
+// taken, so that it counts once when it comes again.
+func TestASenderIsAskedToRetryWhenNothingCanBeStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := (&disk{data: map[string][]byte{}}).after(1, false) // opens, and is full
+		l := plan{}.begin(t, d)
+		req := request(agent(1, 1, 0), chat(1, 2, 1))
+		err := l.traces.ConsumeTraces(t.Context(), req)
+		require.ErrorIs(t, err, errDead)
+		require.False(t, consumererror.IsPermanent(err))
+		require.ErrorIs(t, l.traces.ConsumeTraces(t.Context(), req), errDead)
+		d.mu.Lock()
+		d.dead, d.lives = false, -1
+		d.mu.Unlock()
+		require.NoError(t, l.traces.ConsumeTraces(t.Context(), req))
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		l.end(t)
+		list := trajectories(t, l.sink.AllTraces())
+		require.Len(t, list, 1)
+		assert.Equal(t, 2, list[0].SpanCount)
+	})
+}
+
+// TestUnreadableEntriesAreSetAside: they block nothing and stay where one finds
+// them.
+func TestUnreadableEntriesAreSetAside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := (&disk{data: map[string][]byte{}}).after(-1, true)
+		l := plan{}.begin(t, d)
+		for i := range byte(4) {
+			require.NoError(t, l.traces.ConsumeTraces(t.Context(), request(agent(i+1, 1, 0), chat(i+1, 2, 1))))
+		}
+		l.end(t) // they are open: they stay
+		d = l.sink.disk.after(-1, true)
+		d.data[keyOf(1)] = []byte{1}                                              // torn
+		d.data[keyOf(2)] = append(newEntry(kindTraces, 0, 3), 0xff, 0xff, 0xff)   // no protobuf
+		d.data[keyOf(3)] = append(newEntry(kind(77), 0, 3), "from the future"...) //
+		l = plan{}.begin(t, d)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		l.end(t)
+		require.Len(t, trajectories(t, l.sink.AllTraces()), 1)
+		assert.Contains(t, d.data, keyAside+keyOf(1))
+		assert.Contains(t, d.data, keyAside+keyOf(2))
+		assert.Contains(t, d.data, keyAside+keyOf(3))
+		assert.NotContains(t, d.data, keyOf(3))
+	})
+}
+
+// TestTheStoreEmptiesItself: after the late windows nothing is left but which
+// trajectories there were.
+func TestTheStoreEmptiesItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := (&disk{data: map[string][]byte{}}).after(-1, true)
+		l := plan{}.begin(t, d)
+		for range 3 {
+			require.NoError(t, l.traces.ConsumeTraces(t.Context(), request(agent(1, 1, 0), chat(1, 2, 1)))) // twice too many
+		}
+		require.NoError(t, l.traces.ConsumeTraces(t.Context(), request(ordinary(7, 1, 0))))
+		time.Sleep(defaultLateWindow + time.Minute)
+		synctest.Wait()
+		var kinds []kind
+		for key, value := range d.data {
+			if key != keyFirst && key != keyLimit {
+				kinds = append(kinds, kind(value[0]))
+			}
+		}
+		assert.Equal(t, []kind{kindHanded}, kinds)
+		l.end(t)
+
+		l = plan{}.begin(t, d.after(-1, true)) // a straggler after all that and a restart
+		require.NoError(t, l.traces.ConsumeTraces(t.Context(), request(chat(1, 3, 1))))
+		time.Sleep(defaultIdle * 2)
+		synctest.Wait()
+		l.end(t)
+		list := trajectories(t, l.sink.AllTraces())
+		require.Len(t, list, 1)
+		assert.Equal(t, trajectory.CloseLate, list[0].CloseReason)
+		assert.Equal(t, trajectory.IDOf(pcommon.TraceID{1}.String()), list[0].Continues)
+		assert.NotEqual(t, list[0].Continues, list[0].ID)
+	})
 }

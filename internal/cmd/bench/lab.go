@@ -54,15 +54,16 @@ func (l *lab) trajectories() int { return l.requests * load.TracesPerRequest }
 
 // measure runs one pipeline.
 func (l *lab) measure(ctx context.Context, p pipeline) (m measurement, err error) {
-	out := filepath.Join(l.opt.work, "out")
-	if err := errors.Join(os.RemoveAll(out), os.MkdirAll(out, 0o755)); err != nil {
+	out, store := filepath.Join(l.opt.work, "out"), filepath.Join(l.opt.work, "store")
+	if err := errors.Join(os.RemoveAll(store), os.RemoveAll(out), os.MkdirAll(out, 0o755)); err != nil {
 		return m, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(out)) }()
+	defer func() { err = errors.Join(err, os.RemoveAll(out), os.RemoveAll(store)) }()
 	c, err := localcollector.Start(ctx, localcollector.Options{
 		Binary: l.opt.collector, Config: l.config, Log: filepath.Join(l.opt.work, p.ID+".log"),
 		Env: map[string]string{
 			"BENCH_PROCESSORS": p.processors, "BENCH_EXPORTERS": p.exporters, "BENCH_OUT": out,
+			"BENCH_STORE": store, "BENCH_EXTENSIONS": "[health_check" + p.extensions + "]",
 			"BENCH_REWARDS": l.opt.rewards, "GOMAXPROCS": strconv.Itoa(l.opt.procs),
 		},
 	})

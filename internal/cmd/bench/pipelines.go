@@ -1,6 +1,9 @@
 package main
 
-import _ "embed"
+import (
+	_ "embed"
+	"strings"
+)
 
 //go:embed config.yaml
 var config []byte
@@ -12,16 +15,23 @@ type pipeline struct {
 	Base       string // ID of the pipeline that it is compared with
 	processors string // YAML lists
 	exporters  string
+	extensions string // besides the health check; "" = none
 	ordinary   bool
 	check      func(*lab, string) error // of what was written to a folder; nil = nothing is
 }
 
-func (p pipeline) assembles() bool { return p.processors == "[trajectory]" && !p.ordinary }
+func (p pipeline) assembles() bool {
+	return strings.HasPrefix(p.processors, "[trajectory") && !p.ordinary
+}
 
 var pipelines = []pipeline{
 	{ID: "a", Base: "a", Name: "otlp → nop", processors: "[]", exporters: "[nop]"},
 	{ID: "b", Base: "a", Name: "otlp → trajectory → nop", processors: "[trajectory]", exporters: "[nop]"},
 	{ID: "c", Base: "a", Name: "otlp → trajectory → parquet", processors: "[trajectory]", exporters: "[parquet]", check: (*lab).checkDataset},
+	{
+		ID: "cs", Base: "c", Name: "the same with storage", processors: "[trajectory/durable]", exporters: "[parquet/durable]", extensions: ", file_storage",
+		check: (*lab).checkDataset,
+	},
 	{ID: "d", Base: "a", Name: "otlp → batch → file (proto, zstd)", processors: "[batch]", exporters: "[file]", check: (*lab).checkFile},
 	{ID: "e0", Base: "e0", Name: "ordinary: otlp → nop", processors: "[]", exporters: "[nop]", ordinary: true},
 	{ID: "e1", Base: "e0", Name: "ordinary: otlp → trajectory → nop", processors: "[trajectory]", exporters: "[nop]", ordinary: true},

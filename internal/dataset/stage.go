@@ -15,6 +15,7 @@ import (
 // and moved to their places together.
 type stage struct {
 	root, writer, batch string
+	dir                 string // where files are made
 	fileMode, dirMode   fs.FileMode
 	rowGroupBytes       int64
 	files               []*stagedFile
@@ -37,7 +38,7 @@ func (s *stage) create(table, day string) (*stagedFile, error) {
 	f := &stagedFile{
 		File:  File{Table: table, Path: finalPath(s.root, table, day, s.writer, s.batch)},
 		day:   day,
-		tmp:   filepath.Join(stagingDir(s.root, s.writer), strings.Join([]string{table, day, s.batch}, ".")),
+		tmp:   filepath.Join(s.dir, strings.Join([]string{table, day, s.batch}, ".")),
 		final: finalPath(s.root, table, day, s.writer, s.batch),
 	}
 	var err error
@@ -63,9 +64,7 @@ func (f *stagedFile) finish() error {
 // commit moves the files to their places, trajectories last, each step made
 // durable before the next.
 func (s *stage) commit() error {
-	slices.SortStableFunc(s.files, func(a, b *stagedFile) int {
-		return slices.Index(Tables, a.Table) - slices.Index(Tables, b.Table)
-	})
+	s.order()
 	for _, f := range s.files {
 		if err := makeDir(filepath.Dir(f.final), s.dirMode); err != nil {
 			return err
@@ -89,6 +88,13 @@ func (s *stage) commit() error {
 		}
 	}
 	return nil
+}
+
+// order is that in which files become visible.
+func (s *stage) order() {
+	slices.SortStableFunc(s.files, func(a, b *stagedFile) int {
+		return slices.Index(Tables, a.Table) - slices.Index(Tables, b.Table)
+	})
 }
 
 // remove takes back everything, what counts as the commit first.

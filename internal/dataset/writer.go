@@ -191,7 +191,7 @@ func (w *Writer) commit(fill func(s *stage, now int64) (Commit, error)) (Commit,
 		return Commit{}, fmt.Errorf("make batch id: %w", err)
 	}
 	s := &stage{
-		root: w.root, writer: w.name, batch: id.String(),
+		root: w.root, writer: w.name, batch: id.String(), dir: stagingDir(w.root, w.name),
 		fileMode: w.opts.FileMode, dirMode: w.opts.DirMode, rowGroupBytes: w.opts.RowGroupBytes,
 	}
 	var c Commit

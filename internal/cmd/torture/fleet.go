@@ -21,11 +21,17 @@ type member struct {
 	options localcollector.Options
 	log     string // folder
 	lives   int
-	kills   int                             // of them that were killed
-	conn    atomic.Pointer[grpc.ClientConn] // what senders use; of the last life that was healthy
-	running *localcollector.Collector       // nil = not running
+	kills   int                       // of them that were killed
+	to      atomic.Pointer[address]   // what senders use; of the last life that was healthy
+	running *localcollector.Collector // nil = not running
 	clock   *clock
 	noClock error // why there is none
+}
+
+// address is where senders reach a life of a Collector.
+type address struct {
+	otlp     *grpc.ClientConn
+	feedback string // URL
 }
 
 // newMember is a Collector that was never started.
@@ -62,8 +68,8 @@ func (m *member) start(ctx context.Context, spawned func(pid int)) error {
 	}
 	m.running = c
 	m.clock, m.noClock = takeClock(c.PID())
-	if old := m.conn.Swap(conn); old != nil {
-		return old.Close()
+	if old := m.to.Swap(&address{conn, feedbackURL(c)}); old != nil {
+		return old.otlp.Close()
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/tracegrad/tracegrad/internal/cmd/bench/load"
 	"github.com/tracegrad/tracegrad/internal/cmd/torture/delivery"
@@ -172,7 +173,7 @@ func (g *ground) round(ctx context.Context, f fault, l *line) error {
 	var sendErr error
 	go func() {
 		defer close(g.sent)
-		sendErr = g.senders.deliver(ctx, rand.New(seed), plan) //nolint:gosec // to be repeated
+		sendErr = g.send(ctx, rand.New(seed), plan) //nolint:gosec // to be repeated
 		if sendErr != nil {
 			cancel(sendErr) // or the fault would wait for what cannot come
 		}
@@ -189,6 +190,19 @@ func (g *ground) round(ctx context.Context, f fault, l *line) error {
 	}
 	l.Retries, l.GaveUp = int(g.senders.retries.Load()-retries), int(g.senders.gaveUp.Load()-gaveUp)
 	return g.settle(ctx, l)
+}
+
+// send sends spans, and verdicts about them.
+func (g *ground) send(ctx context.Context, r *rand.Rand, plan []delivery.Delivery) error {
+	group, ctx := errgroup.WithContext(ctx)
+	var traces []string
+	for _, d := range plan {
+		traces = append(traces, d.Spans[0].Trace)
+	}
+	of := rand.New(rand.NewPCG(r.Uint64(), 0)) //nolint:gosec // to be repeated
+	group.Go(func() error { return g.senders.judgeRuns(ctx, of, traces, g.busy) })
+	group.Go(func() error { return g.senders.deliver(ctx, r, plan) })
+	return group.Wait()
 }
 
 // settle waits until the dataset is what it must be.

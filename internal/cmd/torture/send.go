@@ -26,10 +26,11 @@ const (
 
 // senders deliver plans to the fleet and write down what was acknowledged.
 type senders struct {
-	fleet   []*member
-	ledger  *ledger.Ledger
-	retries atomic.Int64
-	gaveUp  atomic.Int64
+	fleet    []*member
+	ledger   *ledger.Ledger
+	verdicts int // sent so far
+	retries  atomic.Int64
+	gaveUp   atomic.Int64
 }
 
 // deliver sends every delivery at its time and returns when each was
@@ -41,54 +42,57 @@ func (s *senders) deliver(ctx context.Context, r *rand.Rand, plan []delivery.Del
 	failed := make(chan error, len(plan))
 	for _, d := range plan {
 		gives := r.Float64() < giveUp
-		select {
-		case <-time.After(time.Until(began.Add(d.At))):
-		case <-ctx.Done():
+		if err := sleep(ctx, time.Until(began.Add(d.At))); err != nil {
 			wait.Wait()
-			return context.Cause(ctx)
+			return err
 		}
-		wait.Go(func() { failed <- s.persist(ctx, d, gives) })
+		wait.Go(func() {
+			failed <- s.persist(ctx, gives, func(ctx context.Context) error { return s.export(ctx, d) })
+		})
 	}
 	wait.Wait()
-	close(failed)
-	var first error
-	for err := range failed {
-		if first == nil {
-			first = err
-		}
-	}
-	return first
+	return first(failed)
 }
 
-// persist sends a delivery until it is acknowledged, or once if it gives up.
-func (s *senders) persist(ctx context.Context, d delivery.Delivery, gives bool) error {
+// first is the first error of all that were reported.
+func first(reported chan error) error {
+	close(reported)
+	for err := range reported {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// persist sends until it is acknowledged, or once if it gives up.
+func (s *senders) persist(ctx context.Context, gives bool, send func(context.Context) error) error {
 	for pause := shortPause; ; pause = min(2*pause, longPause) {
-		err := s.export(ctx, d)
-		if err == nil {
-			s.ledger.Acked(d.Spans)
+		err := send(ctx)
+		switch {
+		case err == nil:
 			return nil
-		}
-		if ctx.Err() != nil {
+		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		}
-		if !retryable(err) {
-			return fmt.Errorf("send %d spans to %s: refused for good: %w", len(d.Spans), s.fleet[d.Collector].name, err)
-		}
-		if gives {
+		case !retryable(err):
+			return fmt.Errorf("refused for good: %w", err)
+		case gives:
 			s.gaveUp.Add(1)
 			return nil
 		}
 		s.retries.Add(1)
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if err := sleep(ctx, pause); err != nil {
+			return err
 		}
 	}
 }
 
-// errRejected is an answer that takes back a part of what it acknowledges.
-var errRejected = errors.New("spans were rejected")
+var (
+	// errRejected is an answer that takes back a part of what it acknowledges.
+	errRejected = errors.New("spans were rejected")
+	// errNoAnswer is an attempt over HTTP that is to be made again.
+	errNoAnswer = errors.New("no answer")
+)
 
 func (s *senders) export(ctx context.Context, d delivery.Delivery) error {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
@@ -97,18 +101,22 @@ func (s *senders) export(ctx context.Context, d delivery.Delivery) error {
 	if err := req.UnmarshalProto(d.Body); err != nil {
 		return err
 	}
-	res, err := ptraceotlp.NewGRPCClient(s.fleet[d.Collector].conn.Load()).Export(ctx, req)
+	res, err := ptraceotlp.NewGRPCClient(s.fleet[d.Collector].to.Load().otlp).Export(ctx, req)
 	if err != nil {
 		return err
 	}
 	if n := res.PartialSuccess().RejectedSpans(); n != 0 {
 		return fmt.Errorf("%w: %d: %s", errRejected, n, res.PartialSuccess().ErrorMessage())
 	}
+	s.ledger.Acked(d.Spans)
 	return nil
 }
 
 // retryable is OTLP's list of the answers after which a sender tries again.
 func retryable(err error) bool {
+	if errors.Is(err, errNoAnswer) {
+		return true
+	}
 	switch status.Code(err) {
 	case codes.Canceled, codes.DeadlineExceeded, codes.Aborted, codes.OutOfRange, codes.Unavailable, codes.DataLoss, codes.ResourceExhausted:
 		return true

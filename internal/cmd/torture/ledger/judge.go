@@ -49,6 +49,7 @@ func (v *Verdict) String() string {
 //     and never acknowledged in one at most;
 //   - a trace whose spans were all acknowledged is one trajectory, whole: all its
 //     spans, steps and messages, trainable, and no other trace in it;
+//   - an acknowledged fact is there;
 //   - what was never sent is not there.
 func (l *Ledger) Judge(r *Rows) *Verdict {
 	l.mu.Lock()
@@ -78,7 +79,21 @@ func (l *Ledger) Judge(r *Rows) *Verdict {
 			v.whole(id, t, of[id], r)
 		}
 	}
+	v.facts(l.facts, r.facts)
 	return v
+}
+
+func (v *Verdict) facts(sent, found map[string]bool) {
+	for _, id := range slices.Sorted(maps.Keys(sent)) {
+		if sent[id] && !found[id] {
+			v.Missing = append(v.Missing, "fact "+id)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(found)) {
+		if _, ok := sent[id]; !ok {
+			v.Foreign = append(v.Foreign, "fact "+id)
+		}
+	}
 }
 
 // spans judges the steps of a trace one by one.

@@ -77,6 +77,17 @@ func TestJudge(t *testing.T) {
 		"whole, and not to be trained on": {change: func(_ *Ledger, r *Rows) {
 			r.trajectories[0].Trainable = false
 		}, torn: 1},
+		"a fact": {change: func(l *Ledger, r *Rows) {
+			l.PlanFact("f1")
+			l.AckedFact("f1")
+			l.PlanFact("f2")
+			r.facts = map[string]bool{"f1": true}
+		}},
+		"a lost fact": {change: func(l *Ledger, _ *Rows) {
+			l.PlanFact("f1")
+			l.AckedFact("f1")
+		}, missing: 1},
+		"a fact from nowhere": {change: func(_ *Ledger, r *Rows) { r.facts = map[string]bool{"f9": true} }, foreign: 1},
 		"two traces in one": {change: func(l *Ledger, r *Rows) {
 			l.Plan([]Span{{"t2", "s", true}, {"t2", "root", false}})
 			r.trajectories[0].TraceIDs = append(r.trajectories[0].TraceIDs, "t2")

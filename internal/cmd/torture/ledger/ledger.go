@@ -16,6 +16,7 @@ type Span struct {
 type Ledger struct {
 	mu     sync.Mutex
 	traces map[string]*trace
+	facts  map[string]bool // acknowledged, by id
 }
 
 // trace is the spans of one run of an agent.
@@ -54,6 +55,23 @@ func (l *Ledger) Acked(spans []Span) {
 	for _, s := range spans {
 		l.traces[s.Trace].spans[s.ID].acked = true
 	}
+}
+
+// PlanFact adds a fact that will be sent.
+func (l *Ledger) PlanFact(id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.facts == nil {
+		l.facts = map[string]bool{}
+	}
+	l.facts[id] = false
+}
+
+// AckedFact notes that a Collector answered for the fact. It must be planned.
+func (l *Ledger) AckedFact(id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.facts[id] = true
 }
 
 // Count is how many spans were planned and how many of them acknowledged.

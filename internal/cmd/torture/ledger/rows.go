@@ -37,6 +37,10 @@ type stepRow struct {
 	SpanID  string `parquet:"span_id,optional"`
 }
 
+type factRow struct {
+	ID string `parquet:"fact_id"`
+}
+
 // Rows is what a dataset holds, all revisions. Files never change, so each is
 // read once. The zero value is empty.
 type Rows struct {
@@ -44,12 +48,13 @@ type Rows struct {
 	trajectories []trajectoryRow
 	steps        map[version][]stepRow
 	messages     map[version]int
+	facts        map[string]bool // a fact counts once however often it is there
 }
 
 // Refresh reads the files that were not read before.
 func (r *Rows) Refresh(root string) error {
 	if r.read == nil {
-		*r = Rows{read: map[string]bool{}, steps: map[version][]stepRow{}, messages: map[version]int{}}
+		*r = Rows{read: map[string]bool{}, steps: map[version][]stepRow{}, messages: map[version]int{}, facts: map[string]bool{}}
 	}
 	// The commit first: what it commits is there already.
 	err := refresh(r, root, dataset.TableTrajectories, func(t trajectoryRow) { r.trajectories = append(r.trajectories, t) })
@@ -57,6 +62,10 @@ func (r *Rows) Refresh(root string) error {
 		return err
 	}
 	err = refresh(r, root, dataset.TableSteps, func(s stepRow) { r.steps[s.version] = append(r.steps[s.version], s) })
+	if err != nil {
+		return err
+	}
+	err = refresh(r, root, dataset.TableFacts, func(f factRow) { r.facts[f.ID] = true })
 	if err != nil {
 		return err
 	}

@@ -131,8 +131,8 @@ bench-worker: $(WORKER) .cache/worker-env/parity ## Measure the worker's tokens 
 	PYTHONPATH=$(call packages,parity) $(QUIET) $$(cat $(WORKER)) trainer/worker/python/bench.py $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(JSON),--json)
 
 .PHONY: torture
-torture: bin/tracegrad-collector ## Stop and freeze Collectors under load; compare the dataset with what was acknowledged [ROUNDS=20 FAULTS=kill,full SEED=1]
-	go run -trimpath ./internal/cmd/torture -config examples/quickstart/collector.yaml -faults drain,freeze $(if $(ROUNDS),-rounds '$(ROUNDS)') $(if $(FAULTS),-faults '$(FAULTS)') $(if $(SEED),-seed '$(SEED)')
+torture: bin/tracegrad-collector ## Kill, stop, freeze and starve Collectors under load; compare the dataset with what was acknowledged [ROUNDS=20 FAULTS=kill,full SEED=1]
+	go run -trimpath ./internal/cmd/torture $(if $(ROUNDS),-rounds '$(ROUNDS)') $(if $(FAULTS),-faults '$(FAULTS)') $(if $(SEED),-seed '$(SEED)')
 
 ##@ Develop
 

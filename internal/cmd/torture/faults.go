@@ -68,7 +68,7 @@ func crashLoop(ctx context.Context, g *ground) (string, error) {
 			return "", err
 		}
 	}
-	return fmt.Sprintf("%s killed, and %d times while it started", m.name, times), m.start(ctx, nil)
+	return fmt.Sprintf("%s killed, and %d more times while it started", m.name, times), m.start(ctx, nil)
 }
 
 // startAndKill starts the next life and kills it after a time, healthy or not.

@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,8 +25,11 @@ func quick(t *testing.T, config string, faults ...string) *options {
 	if testing.Short() {
 		t.Skip("builds the Collector and kills it for half a minute")
 	}
+	t.Parallel()
+	binary, err := collector()
+	require.NoError(t, err)
 	o := &options{
-		collector: collector(t), config: filepath.Join(quickstart, config), rewards: filepath.Join(quickstart, "rewards.yaml"),
+		collector: binary, config: filepath.Join(quickstart, config), rewards: filepath.Join(quickstart, "rewards.yaml"),
 		work: t.TempDir(), rounds: len(faults), collectors: 1, traces: 160, seed: 7,
 		shape:  delivery.Shape{Over: time.Second, Parts: 4, Spread: 500 * time.Millisecond, Late: 1500 * time.Millisecond},
 		settle: time.Minute,
@@ -45,20 +50,6 @@ func faultsNamed(name string) (list []fault) {
 	return list
 }
 
-// collector builds the Collector as the Makefile does, for all tests once.
-func collector(t *testing.T) string {
-	t.Helper()
-	path := filepath.Join(built, "tracegrad-collector")
-	if _, err := os.Stat(path); err == nil {
-		return path
-	}
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-tags", "grpcnotrace", "-o", path, "../../../distro")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	return path
-}
-
 var built string // folder
 
 func TestMain(m *testing.M) {
@@ -71,6 +62,17 @@ func TestMain(m *testing.M) {
 	_ = os.RemoveAll(dir)
 	os.Exit(code)
 }
+
+// collector builds the Collector as the Makefile does, for all tests once.
+var collector = sync.OnceValues(func() (path string, err error) {
+	path = filepath.Join(built, "tracegrad-collector")
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-tags", "grpcnotrace", "-o", path, "../../../distro")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return path, nil
+})
 
 // Without storage a kill loses what was acknowledged and not committed: this is
 // how a loss shows.

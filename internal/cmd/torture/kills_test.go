@@ -1,0 +1,23 @@
+package main
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// With storage, nothing that was acknowledged is lost and nothing is there
+// twice, however often the Collector is killed.
+func TestKilledCollectorLosesNothing(t *testing.T) {
+	o := quick(t, "durable.yaml", "kill", "crashloop", "kill")
+	r := &report{out: t.Output()}
+	require.NoError(t, o.torture(context.Background(), r))
+	require.Len(t, r.Rounds, len(o.faults))
+	kills := 0
+	for _, l := range r.Rounds {
+		kills += l.Kills
+	}
+	assert.GreaterOrEqual(t, kills, 5)
+}

@@ -65,6 +65,9 @@ func (e *parquetExporter) pushTraces(ctx context.Context, td ptrace.Traces) erro
 	e.count(ctx, c)
 	e.setAside(ctx, q, in.bad)
 	e.skip(ctx, "traces", in.skipped)
+	if in.duplicates > 0 {
+		e.telemetry.ExporterParquetDuplicates.Add(ctx, int64(in.duplicates))
+	}
 	return nil
 }
 

@@ -301,3 +301,17 @@ func TestQuarantineIsBounded(t *testing.T) {
 	assert.Equal(t, 1, dropped)
 	assert.NoDirExists(t, none.dir)
 }
+
+// A batch that was handed on twice and merged holds every revision twice: one of
+// each is written.
+func TestARevisionIsOnceInABatch(t *testing.T) {
+	root := t.TempDir()
+	list := some(3)
+	newer := *list[0]
+	newer.Revision++
+	e := start(t, config(root))
+	require.NoError(t, e.traces.ConsumeTraces(t.Context(), spansOf(append(list, list[0], list[2], &newer)...)))
+	e.shutdown(t)
+	require.Len(t, readDataset(t, root), 4)
+	metadatatest.AssertEqualExporterParquetDuplicates(t, e.tel, []metricdata.DataPoint[int64]{{Value: 2}}, ignore...)
+}

@@ -65,3 +65,19 @@ func (c *clock) ring(now int64) *unit {
 	}
 	return nil
 }
+
+// Shift moves all that is held in time by so many ns: somebody set the clock.
+// What waits goes on waiting for as long as it would have; when things were seen
+// first stays as it was told.
+func (b *Buffer) Shift(by int64) {
+	b.now += by
+	for _, l := range []*list{&b.open, &b.closed} {
+		for u := l.first; u != nil; u = u.next {
+			u.since, u.last = u.since+by, u.last+by
+			u.due, u.ringsAt = u.due+by, u.ringsAt+by // all alike: their order in the heap stays
+			for _, t := range u.traces {
+				t.lastSeen += by
+			}
+		}
+	}
+}

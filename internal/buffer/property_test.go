@@ -36,6 +36,26 @@ func TestOrderDoesNotMatter(t *testing.T) {
 	}
 }
 
+// TestAJumpOfTheClockChangesNothing: whoever sets the clock, what waits goes on
+// waiting, and what comes out is newer than what came out.
+func TestAJumpOfTheClockChangesNothing(t *testing.T) {
+	for seed := range uint64(100) {
+		world := newWorld(rand.New(rand.NewPCG(seed, 1)))
+		cfg := testConfig()
+		cfg.MaxAge, cfg.LateWindow = 10*time.Minute, time.Hour
+		jumps := rand.New(rand.NewPCG(seed, 3))
+		jump := func() time.Duration {
+			if jumps.IntN(3) > 0 {
+				return 0
+			}
+			return time.Duration(jumps.Int64N(int64(60*time.Hour))) - 30*time.Hour
+		}
+		want := last(deliver(t, New(cfg), world, rand.New(rand.NewPCG(seed, 2)), 40*time.Second), true)
+		got := last(deliver(t, New(cfg), world, rand.New(rand.NewPCG(seed, 2)), 40*time.Second, jump), true)
+		require.Equal(t, strings.Join(want, "\n"), strings.Join(got, "\n"), "seed %d", seed)
+	}
+}
+
 // world is the spans of several agents, in a natural order.
 type world struct {
 	r     *rand.Rand
@@ -214,7 +234,7 @@ func (w *world) client(name, conversation string) {
 
 // deliver sends the world's spans, with r in any order, split and repeated,
 // and returns all that comes out.
-func deliver(t *testing.T, b *Buffer, w *world, r *rand.Rand, gap time.Duration) (out []Closed) {
+func deliver(t *testing.T, b *Buffer, w *world, r *rand.Rand, gap time.Duration, jumps ...func() time.Duration) (out []Closed) {
 	t.Helper()
 	items := make([]Item, 0, len(w.items))
 	for _, it := range w.items {
@@ -237,8 +257,13 @@ func deliver(t *testing.T, b *Buffer, w *world, r *rand.Rand, gap time.Duration)
 			}
 		}
 	}()
-	now := int64(time.Hour)
+	now := int64(100 * time.Hour)
 	for len(items) > 0 {
+		for _, jump := range jumps {
+			by := int64(jump())
+			b.Shift(by)
+			now += by
+		}
 		n := len(items)
 		if r != nil {
 			n = 1 + r.IntN(n)

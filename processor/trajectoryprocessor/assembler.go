@@ -41,6 +41,7 @@ type assembler struct {
 
 	mu       sync.Mutex // guards what follows
 	buf      *buffer.Buffer
+	looked   time.Time // at the clock, last
 	decoders *genai.Decoders
 	stopped  bool
 }
@@ -52,7 +53,8 @@ func newAssembler(h *hub, next consumer.Traces) *assembler {
 		out:    outbox{next: next},
 		report: func(*componentstatus.Event) {},
 
-		kits: sync.Pool{New: func() any { return new(kit) }},
+		looked: time.Now(),
+		kits:   sync.Pool{New: func() any { return new(kit) }},
 		buf: buffer.New(buffer.Config{
 			RootGrace: cfg.RootGrace, Idle: cfg.Idle, MaxAge: cfg.MaxAge, LateWindow: cfg.LateWindow,
 			MaxTrajectoryBytes: int64(cfg.MaxTrajectoryMiB) * mib,
@@ -68,12 +70,12 @@ func newAssembler(h *hub, next consumer.Traces) *assembler {
 // all; some is false if there are none.
 func (a *assembler) take(ctx context.Context, td ptrace.Traces) (rest ptrace.Traces, some bool, err error) {
 	marks := a.marked(ctx, td)
-	now := time.Now().UnixNano()
 	a.mu.Lock()
 	if a.stopped {
 		a.mu.Unlock()
 		return td, false, errStopped
 	}
+	now := a.now()
 	s := a.sort(td, marks)
 	entry := uint64(0)
 	if s.held > 0 {
@@ -154,16 +156,16 @@ func (a *assembler) refused(ctx context.Context, spans int, entry uint64, err er
 	return err
 }
 
-// run hands out what is due until ctx ends.
-func (a *assembler) run(ctx context.Context) {
+// run hands out what is due until stop is closed. ctx is for the next component.
+func (a *assembler) run(ctx context.Context, stop <-chan struct{}) {
 	ticker := time.NewTicker(interval(a.hub.cfg))
 	defer ticker.Stop()
 	for {
 		select {
-		case <-ctx.Done():
+		case <-stop:
 			return
-		case now := <-ticker.C:
-			a.tick(ctx, now)
+		case <-ticker.C:
+			a.tick(ctx, stop)
 		}
 	}
 }
@@ -174,12 +176,19 @@ func interval(cfg *Config) time.Duration {
 }
 
 // tick hands out what is due.
-func (a *assembler) tick(ctx context.Context, now time.Time) {
+func (a *assembler) tick(ctx context.Context, stop <-chan struct{}) {
 	a.send(ctx)
 	defer a.settle(ctx)
-	for ctx.Err() == nil && a.out.held() < a.most() {
+	for a.out.held() < a.most() {
+		select {
+		case <-stop:
+			return
+		default:
+		}
 		a.mu.Lock()
-		closed := a.buf.Due(now.UnixNano(), dueAtOnce)
+		at := a.now()
+		closed := a.buf.Due(at, dueAtOnce)
+		now := time.Unix(0, at)
 		a.forget(closed)
 		if a.durable != nil {
 			a.durable.free = append(a.durable.free, a.buf.Released()...)
@@ -201,12 +210,13 @@ func (a *assembler) most() int64 { return int64(a.hub.cfg.MaxMemoryMiB) * mib / 
 
 // flush hands out everything and takes nothing more.
 func (a *assembler) flush(ctx context.Context) {
-	now := time.Now()
 	a.mu.Lock()
-	closed := a.buf.Flush(now.UnixNano())
+	at := a.now()
+	closed := a.buf.Flush(at)
 	a.stopped = true
 	a.decoders.Clear()
 	a.mu.Unlock()
+	now := time.Unix(0, at)
 	ok := true
 	for len(closed) > 0 && ok && ctx.Err() == nil {
 		n := min(len(closed), dueAtOnce)

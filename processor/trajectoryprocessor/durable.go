@@ -82,8 +82,11 @@ func (a *assembler) resume(ctx context.Context, s *store) error {
 	a.mu.Lock()
 	a.durable = &durable{store: s}
 	a.mu.Unlock()
-	began := time.Now()
-	unreadable, err := s.load(ctx, func(e entry) error { return a.again(ctx, e) })
+	began, latest := time.Now(), int64(0)
+	unreadable, err := s.load(ctx, func(e entry) error {
+		latest = e.at
+		return a.again(ctx, e)
+	})
 	if err != nil {
 		return errors.Join(err, s.close(ctx))
 	}
@@ -92,6 +95,9 @@ func (a *assembler) resume(ctx context.Context, s *store) error {
 		a.hub.logger.Error("Entries of the storage cannot be read; they are set aside there", zap.Int("entries", len(unreadable)), zap.Error(errors.Join(unreadable...)))
 	}
 	a.mu.Lock()
+	if ahead := latest - began.UnixNano(); ahead > 0 {
+		a.buf.Shift(-ahead) // the clock was wrong then, or is now
+	}
 	a.buf.Resume(began.UnixNano())
 	a.durable.free = append(a.durable.free, a.buf.Released()...)
 	tally, open := a.buf.Take(), a.buf.Open()
@@ -125,6 +131,14 @@ func (a *assembler) again(ctx context.Context, e entry) error {
 		return a.addAgain(e, func() []buffer.Item { return a.decodeRecords(ld) })
 	case kindHanded:
 		return a.handOutAgain(ctx, e)
+	case kindJump:
+		if len(e.body) != 8 {
+			return fmt.Errorf("%d bytes are no time", len(e.body))
+		}
+		a.mu.Lock()
+		a.buf.Shift(int64(binary.LittleEndian.Uint64(e.body))) //nolint:gosec // as it was written
+		a.mu.Unlock()
+		return nil
 	}
 	return fmt.Errorf("its kind is %d, which a newer version may have written", e.kind)
 }
@@ -234,6 +248,17 @@ func (a *assembler) keepRecords(now int64, ld plog.Logs) (uint64, error) {
 	return a.put(kindLogs, now, body, err)
 }
 
+// keepJump stores that the clock was set. a.mu is held: it is seldom.
+func (a *assembler) keepJump(now, by int64) {
+	if a.durable == nil {
+		return
+	}
+	value := binary.LittleEndian.AppendUint64(newEntry(kindJump, now, 8), uint64(by)) //nolint:gosec // read back as it is
+	if err := a.durable.store.putMark(value); err != nil {
+		a.hub.tb.ProcessorTrajectoryStorageFailures.Add(context.Background(), 1, withReason("put"))
+	}
+}
+
 func (a *assembler) put(k kind, now int64, body []byte, err error) (uint64, error) {
 	if err != nil {
 		return 0, err
@@ -275,14 +300,15 @@ func (a *assembler) settle(ctx context.Context) {
 }
 
 // rest is the end of an assembler with storage: what is handed out is sent,
-// what is open stays in the store until the next start.
-func (a *assembler) rest(ctx context.Context) error {
+// unless the next component takes nothing now; what is open stays in the store
+// until the next start.
+func (a *assembler) rest(ctx context.Context, taken bool) error {
 	a.mu.Lock()
 	a.stopped = true
 	open := a.buf.Open()
 	a.mu.Unlock()
 	a.pushFilling()
-	if !a.drain(ctx) {
+	if !taken || !a.drain(ctx) {
 		a.hub.logger.Warn("The next component did not take all trajectories; they stay in the storage until the next start", zap.Int("batches", len(a.out.queue)))
 	}
 	a.settle(ctx)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componentstatus"
@@ -23,7 +24,8 @@ type tracesProcessor struct {
 	next      consumer.Traces
 
 	mu      sync.Mutex
-	cancel  context.CancelFunc // nil = not running
+	stop    chan struct{} // nil = not running
+	cancel  context.CancelFunc
 	done    chan struct{}
 	stopped bool
 }
@@ -36,7 +38,7 @@ func (*tracesProcessor) Capabilities() consumer.Capabilities { return consumer.C
 func (p *tracesProcessor) Start(ctx context.Context, host component.Host) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.stopped || p.cancel != nil {
+	if p.stopped || p.stop != nil {
 		return nil
 	}
 	p.assembler.report = func(e *componentstatus.Event) { componentstatus.ReportStatus(host, e) }
@@ -48,11 +50,11 @@ func (p *tracesProcessor) Start(ctx context.Context, host component.Host) error 
 			return err
 		}
 	}
-	clock, cancel := context.WithCancel(context.Background())
-	p.cancel, p.done = cancel, make(chan struct{})
+	sending, cancel := context.WithCancel(context.Background())
+	p.stop, p.cancel, p.done = make(chan struct{}), cancel, make(chan struct{})
 	go func() {
 		defer close(p.done)
-		p.assembler.run(clock)
+		p.assembler.run(sending, p.stop)
 	}()
 	return nil
 }
@@ -77,14 +79,30 @@ func (p *tracesProcessor) Shutdown(ctx context.Context) error {
 		return nil
 	}
 	p.stopped = true
-	if p.cancel != nil {
-		p.cancel()
-		<-p.done
-	}
 	defer p.leave()
+	patient := p.halt(ctx)
 	if p.assembler.durable != nil {
-		return p.assembler.rest(ctx)
+		return p.assembler.rest(ctx, patient)
 	}
 	p.assembler.flush(ctx)
 	return nil
+}
+
+// halt stops the clock. What is on its way to the next component may arrive: to
+// be sent again it could arrive twice. It is false if it did not in time.
+func (p *tracesProcessor) halt(ctx context.Context) bool {
+	if p.stop == nil {
+		return true
+	}
+	defer p.cancel()
+	close(p.stop)
+	select {
+	case <-p.done:
+		return true
+	case <-ctx.Done():
+	case <-time.After(flushPatience):
+	}
+	p.cancel()
+	<-p.done
+	return false
 }

@@ -2,7 +2,6 @@ package trajectoryprocessor
 
 import (
 	"context"
-	"time"
 
 	"go.opentelemetry.io/collector/pdata/plog"
 
@@ -27,12 +26,12 @@ func recorded(ld plog.Logs) bool {
 // takeRecords puts what log records say into the buffer: all of a request or,
 // with an error, nothing.
 func (a *assembler) takeRecords(ctx context.Context, ld plog.Logs) error {
-	now := time.Now().UnixNano()
 	a.mu.Lock()
 	if a.stopped {
 		a.mu.Unlock()
 		return nil // the traces that they belong to are handed out
 	}
+	now := a.now()
 	var items []buffer.Item
 	entry, err := a.keepFirst(func() (uint64, error) { return a.keepRecords(now, ld) })
 	if err == nil {

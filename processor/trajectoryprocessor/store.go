@@ -1,10 +1,12 @@
 package trajectoryprocessor
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -34,8 +36,9 @@ type store struct {
 	busy    bool // somebody writes
 }
 
-// mark is an entry of what was handed on. It is needed as long as any request
-// before it is, and tells for long after which trajectories there were.
+// mark is an entry of what was handed on, or of a jump of the clock. It is needed
+// as long as any request before it is, and tells for long after which trajectories
+// there were.
 type mark struct {
 	number       uint64
 	trajectories int
@@ -57,6 +60,7 @@ const (
 	kindTraces kind = 1 // an OTLP request of spans, protobuf
 	kindLogs   kind = 2 // an OTLP request of log records, protobuf
 	kindHanded kind = 3 // what was handed on at that time: see handed
+	kindJump   kind = 4 // the clock was set: by how many ns, 8 bytes, little endian
 )
 
 const (
@@ -169,9 +173,12 @@ func (s *store) read(n uint64, value []byte, f func(entry) error) error {
 		return fmt.Errorf("entry %d: %d bytes are too few", n, len(value))
 	}
 	e := entry{number: n, kind: kind(value[0]), at: int64(binary.LittleEndian.Uint64(value[1:])), body: value[entryHeader:]} //nolint:gosec // as it was written
-	if e.kind == kindHanded {
+	switch e.kind {
+	case kindHanded:
 		s.mark(n, len(e.body)/handedSize)
-	} else {
+	case kindJump:
+		s.mark(n, 0)
+	default:
 		s.kept[n] = true
 	}
 	if err := f(e); err != nil {
@@ -213,6 +220,18 @@ func (s *store) put(value []byte) (uint64, error) {
 	return n, nil
 }
 
+// putMark stores a mark of no trajectories.
+func (s *store) putMark(value []byte) error {
+	n, err := s.put(value)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mark(n, 0)
+	return nil
+}
+
 // settle stores what was handed on, and deletes requests of which nothing is
 // held. After an error, call it again with the same that was handed on; what is
 // to be deleted it remembers.
@@ -224,7 +243,6 @@ func (s *store) settle(done []handed, free []uint64) error {
 	s.mu.Lock()
 	for i := range done {
 		if s.kept[done[i].number] {
-			delete(s.kept, done[i].number)
 			s.mark(done[i].number, (len(done[i].entry)-entryHeader)/handedSize)
 		}
 	}
@@ -251,18 +269,24 @@ func (s *store) settle(done []handed, free []uint64) error {
 	return nil
 }
 
-// mark remembers an entry of what was handed on.
+// mark makes a mark of a number that was kept or is new.
 func (s *store) mark(n uint64, trajectories int) {
-	s.marks = append(s.marks, mark{n, trajectories}) // numbers are reserved and settled in order
+	delete(s.kept, n)
+	at, _ := s.markAt(n) // nearly always the last
+	s.marks = slices.Insert(s.marks, at, mark{n, trajectories})
 	s.marked += trajectories
+}
+
+func (s *store) markAt(n uint64) (int, bool) {
+	return slices.BinarySearchFunc(s.marks, n, func(m mark, n uint64) int { return cmp.Compare(m.number, n) })
 }
 
 // drop forgets an entry that cannot be read.
 func (s *store) drop(n uint64) {
 	delete(s.kept, n)
-	if last := len(s.marks) - 1; last >= 0 && s.marks[last].number == n {
-		s.marked -= s.marks[last].trajectories
-		s.marks = s.marks[:last]
+	if at, ok := s.markAt(n); ok {
+		s.marked -= s.marks[at].trajectories
+		s.marks = slices.Delete(s.marks, at, at+1)
 	}
 }
 

@@ -27,6 +27,7 @@ type TelemetryBuilder struct {
 	mu                          sync.Mutex
 	registrations               []metric.Registration
 	ExporterParquetBytes        metric.Int64Counter
+	ExporterParquetDuplicates   metric.Int64Counter
 	ExporterParquetFacts        metric.Int64Counter
 	ExporterParquetFailures     metric.Int64Counter
 	ExporterParquetFiles        metric.Int64Counter
@@ -69,6 +70,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_exporter_parquet_bytes",
 		metric.WithDescription("Bytes of the files committed to the dataset. [Alpha]"),
 		metric.WithUnit("By"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterParquetDuplicates, err = builder.meter.Int64Counter(
+		"otelcol_exporter_parquet_duplicates",
+		metric.WithDescription("Trajectories that came twice in one batch, as the same revision. One of them is written. [Alpha]"),
+		metric.WithUnit("{trajectories}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExporterParquetFacts, err = builder.meter.Int64Counter(

@@ -20,6 +20,7 @@ func TestSetupTelemetry(t *testing.T) {
 	require.NoError(t, err)
 	defer tb.Shutdown()
 	tb.ExporterParquetBytes.Add(context.Background(), 1)
+	tb.ExporterParquetDuplicates.Add(context.Background(), 1)
 	tb.ExporterParquetFacts.Add(context.Background(), 1)
 	tb.ExporterParquetFailures.Add(context.Background(), 1)
 	tb.ExporterParquetFiles.Add(context.Background(), 1)
@@ -28,6 +29,9 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ExporterParquetSkipped.Add(context.Background(), 1)
 	tb.ExporterParquetTrajectories.Add(context.Background(), 1)
 	AssertEqualExporterParquetBytes(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterParquetDuplicates(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterParquetFacts(t, testTel,

@@ -42,7 +42,10 @@ func runAdapter(ctx context.Context, c Config, opt Options, base *night) (*Resul
 	}
 	var frozen snapshot
 	if opt.Resume != "" {
-		frozen = readSnapshot(c.Dataset, filepath.Join(c.Runs, opt.Resume))
+		var err error
+		if frozen, err = snapshotOf(ctx, c.Dataset, filepath.Join(c.Runs, opt.Resume), opt.Query); err != nil {
+			return nil, err
+		}
 	}
 	opt.Query.Keep = frozen.keep
 	db, err := openDataset(ctx, c, opt.Query)
@@ -85,7 +88,7 @@ func resumedAs(asked, id string) string {
 // appends to them.
 func (r *run) freeze(db *query.DB) error {
 	tables := []string{dataset.TableTrajectories, dataset.TableSteps, dataset.TableMessages, dataset.TableFacts}
-	s, err := takeSnapshot(r.Config.Dataset, tables, db.Files)
+	s, err := takeSnapshot(db.Root(), tables, db.Files)
 	if err != nil {
 		return fmt.Errorf("list dataset: %w", err)
 	}

@@ -65,7 +65,7 @@ func (n *night) selectStage(ctx context.Context, used map[string]int) (selected,
 		head.Until = &s.Until
 	}
 	var err error
-	if head.Dataset, err = fingerprint(c.Dataset, n.db, dataset.TableTrajectories, dataset.TableSteps, dataset.TableMessages); err != nil {
+	if head.Dataset, err = fingerprint(n.db, dataset.TableTrajectories, dataset.TableSteps, dataset.TableMessages); err != nil {
 		return selected{}, err
 	}
 	head.SQL = digest(fmt.Appendf(nil, "%q", s))
@@ -186,19 +186,15 @@ func heldOut(key string, share float64) bool {
 }
 
 // fingerprint hashes names and sizes of files: committed files never change.
-func fingerprint(root string, db *query.DB, tables ...string) (string, error) {
+func fingerprint(db *query.DB, tables ...string) (string, error) {
 	h := sha256.New()
-	root, err := filepath.Abs(root)
-	if err != nil {
-		return "", err
-	}
 	for _, table := range tables {
 		for _, file := range db.Files(table) {
 			info, err := os.Stat(file)
 			if err != nil {
 				return "", err
 			}
-			name, err := filepath.Rel(root, file)
+			name, err := filepath.Rel(db.Root(), file)
 			if err != nil {
 				return "", err
 			}

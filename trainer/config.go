@@ -10,7 +10,7 @@ import (
 // Config is train.yaml. [Load] reads it; docs/training.md has the reference.
 type Config struct {
 	Name      string          `yaml:"name" json:"name"`                                   // of the runs and bundles
-	Dataset   string          `yaml:"dataset" json:"dataset"`                             // directory; required
+	Dataset   string          `yaml:"dataset" json:"dataset"`                             // directory, or the URL of a bucket; required
 	Rewards   RewardsConfig   `yaml:"rewards" json:"rewards"`                             //
 	Window    Window          `yaml:"window" json:"window"`                               // how far back; default all
 	MinAge    Duration        `yaml:"min_age" json:"min_age"`                             // wait for late facts; default 0s

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 
+	"github.com/tracegrad/tracegrad/internal/bucket"
 	"github.com/tracegrad/tracegrad/trainer/grpo"
 )
 
@@ -24,7 +25,7 @@ func Load(path string) (Config, error) {
 	}
 	dir := filepath.Dir(path)
 	for _, p := range []*string{&c.Dataset, &c.Rewards.File, &c.Runs, &c.Bundles, &c.Adapter.Folder} {
-		if *p != "" && !filepath.IsAbs(*p) {
+		if *p != "" && !filepath.IsAbs(*p) && (p != &c.Dataset || !bucket.IsURL(*p)) {
 			*p = filepath.Join(dir, *p)
 		}
 	}
@@ -57,6 +58,9 @@ func (d *decoder) check(c *Config) {
 		}
 	})
 	require(c.Dataset != "", "dataset", "is missing", "name the directory that the parquet exporter writes to")
+	if err := bucket.Check(c.Dataset); err != nil {
+		require(false, "dataset", "is wrong", err.Error())
+	}
 	require(c.Rewards.File != "", "rewards.file", "is missing", "name the rewards file that the collector uses: rewards: {file: rewards.yaml}")
 	require(runName.MatchString(c.Name), "name", fmt.Sprintf("%q is not a name", c.Name), "use letters, digits, . _ -, at most 64")
 	require(c.MinAge >= 0, "min_age", "is negative", "use a duration such as 1h, or 0s")

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tracegrad/tracegrad/internal/bucket"
 	"github.com/tracegrad/tracegrad/internal/dataset"
 	"github.com/tracegrad/tracegrad/internal/trajectory"
 	"github.com/tracegrad/tracegrad/rewards"
@@ -38,7 +39,7 @@ type scores = artifact[ScoreHead, Scored]
 
 // scoreStage computes every reward anew, with the facts that came since.
 func (n *night) scoreStage(ctx context.Context, s selected) (scores, error) {
-	facts, err := fingerprint(n.Config.Dataset, n.db, dataset.TableFacts)
+	facts, err := fingerprint(n.db, dataset.TableFacts)
 	if err != nil {
 		return scores{}, err
 	}
@@ -226,7 +227,7 @@ func (w *scorer) writeBack(ctx context.Context) error {
 	if len(w.changed) == 0 {
 		return nil
 	}
-	writer, err := dataset.NewWriter(w.Config.Dataset, writerName(w.Config.Runs), dataset.Options{})
+	writer, err := bucket.NewWriter(ctx, w.Config.Dataset, writerName(w.Config.Runs), dataset.Options{})
 	if err == nil {
 		_, err = writer.WriteRewards(ctx, w.changed)
 		err = errors.Join(err, writer.Close())

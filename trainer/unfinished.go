@@ -2,10 +2,15 @@ package trainer
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/tracegrad/tracegrad/internal/bucket"
+	"github.com/tracegrad/tracegrad/trainer/query"
 )
 
 // maxStarts bounds how often a run goes on by itself: one that never comes to
@@ -47,7 +52,15 @@ const snapshotFile = "dataset.json"
 // to its directory, with their sizes.
 type snapshot map[string]map[string]int64
 
-// readSnapshot is nil if the run has none, or if a file is there no more.
+// snapshotOf is nil if the run has none, or if a file is in the dataset no more.
+func snapshotOf(ctx context.Context, dataset, run string, opt query.Options) (snapshot, error) {
+	root, release, err := bucket.Local(ctx, dataset, bucket.ReadOptions{Progress: opt.Fetched})
+	if err != nil {
+		return nil, fmt.Errorf("open dataset %s: %w", dataset, err)
+	}
+	return readSnapshot(root, run), release()
+}
+
 func readSnapshot(root, dir string) snapshot {
 	text, err := os.ReadFile(filepath.Join(dir, snapshotFile))
 	var s snapshot
@@ -76,10 +89,6 @@ func (s snapshot) keep(table, name string) bool {
 
 func takeSnapshot(root string, tables []string, files func(table string) []string) (snapshot, error) {
 	s := snapshot{}
-	root, err := filepath.Abs(root)
-	if err != nil {
-		return nil, err
-	}
 	for _, table := range tables {
 		s[table] = map[string]int64{}
 		for _, path := range files(table) {

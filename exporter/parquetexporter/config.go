@@ -2,16 +2,20 @@ package parquetexporter
 
 import (
 	"errors"
+	"fmt"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/config/configretry"
 	"go.opentelemetry.io/collector/exporter/exporterhelper"
+
+	"github.com/tracegrad/tracegrad/internal/bucket"
 )
 
 // Config of the parquet exporter.
 type Config struct {
-	// Directory is the root of the dataset. It is made if need be. Required.
+	// Directory is the root of the dataset: a folder, which is made if need be, or
+	// the URL of a bucket that is there: s3://, gs:// or az://. Required.
 	Directory string `mapstructure:"directory"`
 
 	// Writer names this collector in the names of files. It must be stable over
@@ -48,6 +52,9 @@ func (c *Config) Validate() error {
 	var errs []error
 	if c.Directory == "" {
 		errs = append(errs, errors.New("`directory` must be set to the folder of the dataset"))
+	}
+	if err := bucket.Check(c.Directory); err != nil {
+		errs = append(errs, fmt.Errorf("`directory`: %w", err))
 	}
 	if c.Quarantine.MaxBytes < 0 {
 		errs = append(errs, errors.New("`quarantine::max_bytes` must not be negative; 0 keeps nothing"))

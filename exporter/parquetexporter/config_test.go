@@ -47,6 +47,13 @@ func TestConfig(t *testing.T) {
 	assert.False(t, bare.QueueConfig.HasValue())
 }
 
+func TestConfigOfABucket(t *testing.T) {
+	cfg := load(t, "config.yaml", "parquet/bucket")
+	require.NoError(t, confmap.Validate(cfg))
+	cfg.Directory = "ftp://host/data"
+	require.ErrorContains(t, confmap.Validate(cfg), "`directory`: ftp://host/data: ftp:// is not known: use s3://, gs:// or az://")
+}
+
 func TestConfigRefuses(t *testing.T) {
 	cfg := load(t, "invalid.yaml", "parquet")
 	err := confmap.Validate(cfg)

@@ -38,9 +38,15 @@ func newExporter(set exporter.Settings, cfg *Config) (*parquetExporter, error) {
 	return &parquetExporter{cfg: cfg, sink: sinkOf(cfg, set.ID), log: set.Logger, telemetry: tb, now: time.Now}, nil
 }
 
-func (e *parquetExporter) start(_ context.Context, host component.Host) error {
+func (e *parquetExporter) start(ctx context.Context, host component.Host) error {
 	e.health.host = host
-	return e.sink.start()
+	if err := e.sink.start(ctx); err != nil {
+		return err
+	}
+	if w, _ := e.sink.open(); w.Warning() != nil { // a bucket may be back when there is something to write
+		e.failing(w.Warning(), "Cannot reach the dataset; what comes waits in the queue until it can be written")
+	}
+	return nil
 }
 
 // shutdown runs after the queue has been emptied.
@@ -50,7 +56,7 @@ func (e *parquetExporter) shutdown(context.Context) error {
 }
 
 // pushTraces commits what is in td as one file set. An error is one of the
-// disk: nothing of td was written, and all of it may be sent again.
+// disk or the bucket: all of td is to be sent again.
 func (e *parquetExporter) pushTraces(ctx context.Context, td ptrace.Traces) error {
 	w, q := e.sink.open()
 	if w == nil {
@@ -109,7 +115,7 @@ func (e *parquetExporter) setAside(ctx context.Context, q *quarantine, bad []bad
 		e.telemetry.ExporterParquetQuarantined.Add(ctx, 1,
 			metric.WithAttributeSet(attribute.NewSet(attribute.String("reason", b.Reason))))
 	}
-	path, dropped, err := q.keep(bad, e.now())
+	path, dropped, err := q.keep(ctx, bad, e.now())
 	fields := []zap.Field{
 		zap.Int("items", len(bad)), zap.Int("not_kept", dropped), zap.String("file", path),
 		zap.String("reason", bad[0].Reason), zap.String("first_error", bad[0].Error), zap.Error(err),

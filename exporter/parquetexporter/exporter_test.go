@@ -272,13 +272,14 @@ func TestBadDataIsQuarantined(t *testing.T) {
 }
 
 func TestQuarantineIsBounded(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "q")
-	q, err := openQuarantine(dir, 3*block)
+	root := t.TempDir()
+	dir := filepath.Join(root, "quarantine", "w")
+	q, err := openQuarantine(t.Context(), root, "w", 3*block)
 	require.NoError(t, err)
 	item := badItem{Reason: reasonUndecodable, Data: make([]byte, 100)}
 	big := badItem{Reason: reasonUndecodable, Data: make([]byte, 2*block)}
 	keep := func(items ...badItem) int {
-		_, dropped, err := q.keep(items, time.UnixMicro(5))
+		_, dropped, err := q.keep(t.Context(), items, time.UnixMicro(5))
 		require.NoError(t, err)
 		return dropped
 	}
@@ -290,16 +291,16 @@ func TestQuarantineIsBounded(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, entries, 3)
 
-	again, err := openQuarantine(dir, 3*block)
+	again, err := openQuarantine(t.Context(), root, "w", 3*block)
 	require.NoError(t, err)
 	assert.Equal(t, q.used, again.used, "what is there counts after a restart")
 
-	none, err := openQuarantine(filepath.Join(dir, "none"), 0)
+	none, err := openQuarantine(t.Context(), root, "none", 0)
 	require.NoError(t, err)
-	_, dropped, err := none.keep([]badItem{item}, time.UnixMicro(5))
+	_, dropped, err := none.keep(t.Context(), []badItem{item}, time.UnixMicro(5))
 	require.NoError(t, err)
 	assert.Equal(t, 1, dropped)
-	assert.NoDirExists(t, none.dir)
+	assert.NoDirExists(t, filepath.Join(root, "quarantine", "none"))
 }
 
 // A batch that was handed on twice and merged holds every revision twice: one of

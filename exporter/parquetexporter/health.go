@@ -38,9 +38,22 @@ func (e *parquetExporter) wrote(ctx context.Context, signal string, err error) {
 		return
 	}
 	e.telemetry.ExporterParquetFailures.Add(ctx, 1, metric.WithAttributeSet(attribute.NewSet(attribute.String("signal", signal))))
+	e.fail(err, "Cannot write to the dataset; the data waits in the queue and is tried again", zap.String("signal", signal))
+}
+
+// failing notes that the dataset cannot be written to, before anybody tried.
+func (e *parquetExporter) failing(err error, message string) {
+	e.health.mu.Lock()
+	defer e.health.mu.Unlock()
+	e.fail(err, message)
+}
+
+// fail logs and reports; the health's lock is held.
+func (e *parquetExporter) fail(err error, message string, fields ...zap.Field) {
+	h := &e.health
 	if now := e.now(); !h.failing || now.Sub(h.logged) >= quiet {
 		h.logged = now
-		e.log.Warn("Cannot write to the dataset; the data waits in the queue and is tried again", zap.String("signal", signal), zap.Error(err))
+		e.log.Warn(message, append(fields, zap.Error(err))...)
 	}
 	if !h.failing {
 		h.failing = true

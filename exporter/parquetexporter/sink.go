@@ -1,14 +1,15 @@
 package parquetexporter
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"sync"
 
 	"go.opentelemetry.io/collector/component"
 
+	"github.com/tracegrad/tracegrad/internal/bucket"
 	"github.com/tracegrad/tracegrad/internal/dataset"
 )
 
@@ -43,7 +44,7 @@ func sinkOf(cfg *Config, id component.ID) *sink {
 }
 
 // start opens the dataset for the first of its users.
-func (s *sink) start() error {
+func (s *sink) start(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.writer != nil {
@@ -53,11 +54,11 @@ func (s *sink) start() error {
 	if err != nil {
 		return err
 	}
-	w, err := dataset.NewWriter(s.cfg.Directory, name, dataset.Options{})
+	w, err := bucket.NewWriter(ctx, s.cfg.Directory, name, dataset.Options{})
 	if err != nil {
 		return err
 	}
-	q, err := openQuarantine(filepath.Join(s.cfg.Directory, "quarantine", w.Name()), s.cfg.Quarantine.MaxBytes)
+	q, err := openQuarantine(ctx, s.cfg.Directory, w.Name(), s.cfg.Quarantine.MaxBytes)
 	if err != nil {
 		return errors.Join(err, w.Close())
 	}
@@ -102,7 +103,7 @@ func (s *sink) release() error {
 	if s.writer == nil {
 		return nil
 	}
-	err := s.writer.Close()
+	err := errors.Join(s.writer.Close(), s.quarantine.close())
 	s.writer, s.quarantine = nil, nil
 	return err
 }

@@ -20,8 +20,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
+	"github.com/tracegrad/tracegrad/internal/bucket"
 	"github.com/tracegrad/tracegrad/internal/dataset"
 	"github.com/tracegrad/tracegrad/internal/genai"
 	"github.com/tracegrad/tracegrad/rewards"
@@ -35,7 +38,7 @@ const DefaultMemory = 2 << 30
 
 // Options say what to import, and where to. Dataset and Files are required.
 type Options struct {
-	Dataset string   // its root; made if need be
+	Dataset string   // its root: a folder, made if need be, or the URL of a bucket
 	Files   []string // read in this order
 	Writer  string   // "" = DefaultWriter
 
@@ -105,6 +108,9 @@ type importer struct {
 	sorter *sorter
 	marks  marks
 	writer *dataset.Writer // nil in a dry run
+
+	local string       // where the dataset can be read, and runs are kept
+	leave func() error // nobody reads local any more; nil = not read
 }
 
 func (im *importer) run(ctx context.Context) (err error) {
@@ -112,7 +118,7 @@ func (im *importer) run(ctx context.Context) (err error) {
 		return err
 	}
 	im.report.count(im.inputs)
-	if err := im.open(); err != nil {
+	if err := im.open(ctx); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, im.close()) }()
@@ -133,14 +139,21 @@ func (im *importer) run(ctx context.Context) (err error) {
 
 // open takes the writer's name, so that nobody else imports under it, and looks
 // for what an earlier import of the same files has done.
-func (im *importer) open() error {
+func (im *importer) open(ctx context.Context) error {
 	var err error
+	name := dataset.SafeName(im.opt.Writer) + "-"
+	im.local, im.leave, err = bucket.Local(ctx, im.opt.Dataset, bucket.ReadOptions{Keep: func(table, path string) bool {
+		return (table == dataset.TableTrajectories || table == dataset.TableFacts) && strings.HasPrefix(filepath.Base(path), name)
+	}})
+	if err != nil {
+		return err
+	}
 	if !im.opt.DryRun {
-		if im.writer, err = dataset.NewWriter(im.opt.Dataset, im.opt.Writer, dataset.Options{Clock: im.opt.Now}); err != nil {
-			return err
+		if im.writer, err = bucket.NewWriter(ctx, im.opt.Dataset, im.opt.Writer, dataset.Options{Clock: im.opt.Now}); err != nil {
+			return errors.Join(err, im.close())
 		}
 	}
-	if im.state, err = openState(im.opt, im.inputs); err != nil {
+	if im.state, err = openState(im.opt, im.local, im.inputs); err != nil {
 		return errors.Join(err, im.close())
 	}
 	im.sorter = newSorter(im.state.dir, im.opt.Memory/4)
@@ -154,6 +167,9 @@ func (im *importer) close() error {
 	}
 	if im.writer != nil {
 		errs = append(errs, im.writer.Close())
+	}
+	if im.leave != nil {
+		errs = append(errs, im.leave())
 	}
 	return errors.Join(errs...)
 }

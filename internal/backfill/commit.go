@@ -47,11 +47,11 @@ func newCommitter(im *importer) (*committer, error) {
 	if im.opt.Again {
 		since = im.state.Since
 	}
-	if err := dataset.WrittenTrajectories(im.opt.Dataset, im.opt.Writer, since, c.there.add); err != nil {
+	if err := dataset.WrittenTrajectories(im.local, im.opt.Writer, since, c.there.add); err != nil {
 		return nil, err
 	}
 	c.there.sort()
-	return c, dataset.WrittenFacts(im.opt.Dataset, im.opt.Writer, since, func(id string) { c.facts[id] = true })
+	return c, dataset.WrittenFacts(im.local, im.opt.Writer, since, func(id string) { c.facts[id] = true })
 }
 
 // closed takes what left the buffer.

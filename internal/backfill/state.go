@@ -41,7 +41,7 @@ type state struct {
 
 const stateFile = "state.json"
 
-func openState(opt Options, inputs []input) (*state, error) {
+func openState(opt Options, local string, inputs []input) (*state, error) {
 	s := &state{Version: opt.Version, Writer: opt.Writer, Since: opt.Now().UTC()}
 	for _, in := range inputs {
 		abs, err := filepath.Abs(in.Path)
@@ -59,7 +59,7 @@ func openState(opt Options, inputs []input) (*state, error) {
 		s.dir = dir
 		return s, nil
 	}
-	root := dataset.ImportDir(opt.Dataset)
+	root := dataset.ImportDir(local)
 	s.dir = filepath.Join(root, s.name(opt))
 	s.keep = true
 	s.removeStale(root)

@@ -71,8 +71,8 @@ func (m *merger) merge(ctx context.Context, l lot, sets []set, keep sieve) (out 
 		return out, err
 	}
 	s := &stage{
-		root: m.root, writer: l.writer, batch: batch, dir: stagingDir(m.root, upkeep),
-		fileMode: m.opts.FileMode, dirMode: m.opts.DirMode, rowGroupBytes: m.opts.RowGroupBytes,
+		place: &folder{root: m.root, writer: upkeep, dirMode: m.opts.DirMode}, writer: l.writer, batch: batch, durable: true,
+		fileMode: m.opts.FileMode, rowGroupBytes: m.opts.RowGroupBytes,
 	}
 	out.note = &replacement{Version: 1, At: m.opts.Clock().UTC()}
 	if out.dropped, err = m.fill(ctx, s, l, sets, keep); err == nil {
@@ -82,7 +82,7 @@ func (m *merger) merge(ctx context.Context, l lot, sets []set, keep sieve) (out 
 		err = out.note.note(m.root, batch, m.opts.FileMode, m.opts.DirMode)
 	}
 	if err == nil {
-		err = s.commit()
+		err = s.commit(ctx)
 	}
 	if err != nil {
 		m.forget()
@@ -119,7 +119,7 @@ func (m *merger) batchAfter(sets []set) (string, error) {
 func (m *merger) names(s *stage, sets []set) (made, replaced []string, err error) {
 	s.order()
 	for _, f := range s.files {
-		name, bad := nameIn(m.root, f.final)
+		name, bad := nameIn(m.root, f.Path)
 		made, err = append(made, name), errors.Join(err, bad)
 	}
 	for _, table := range slices.Backward(Tables) {
@@ -136,7 +136,7 @@ func (m *merger) names(s *stage, sets []set) (made, replaced []string, err error
 }
 
 func (m *merger) fill(ctx context.Context, s *stage, l lot, sets []set, keep sieve) (dropped int64, err error) {
-	if err := makeDir(s.dir, s.dirMode); err != nil {
+	if s.dir, err = s.place.staging(); err != nil {
 		return 0, err
 	}
 	for _, table := range l.family {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"path"
 	"path/filepath"
 	"strings"
 	"time"
@@ -26,9 +27,10 @@ const (
 	unknownDay    = "1970-01-01"
 )
 
-func versionDir(root string) string {
-	return filepath.Join(root, fmt.Sprintf("v%d", Version))
-}
+// layout is the folder of this version.
+var layout = fmt.Sprintf("v%d", Version)
+
+func versionDir(root string) string { return filepath.Join(root, layout) }
 
 // ImportDir is where imports into the dataset at root keep what they go on with
 // after they were stopped. It is no part of the tables.
@@ -67,6 +69,11 @@ func day(times ...int64) string {
 
 func fileName(writer, batch string) string { return writer + "-" + batch + fileExt }
 
+// objectName is the name of a committed file below the dataset's root.
+func objectName(table, day, writer, batch string) string {
+	return path.Join(layout, table, "date="+day, fileName(writer, batch))
+}
+
 func finalPath(root, table, day, writer, batch string) string {
-	return filepath.Join(versionDir(root), table, "date="+day, fileName(writer, batch))
+	return filepath.Join(root, filepath.FromSlash(objectName(table, day, writer, batch)))
 }

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 )
 
 // cleanUp removes what a writer of this name left when it was killed. A file
@@ -23,8 +22,7 @@ func cleanUp(root, writer string) error {
 		if e.Name() == lock {
 			continue
 		}
-		table, rest, _ := strings.Cut(e.Name(), ".")
-		day, batch, ok := strings.Cut(rest, ".")
+		table, day, batch, ok := parseStaged(e.Name())
 		if ok && table == TableTrajectories {
 			errs = append(errs, removeParts(root, writer, day, batch))
 		}

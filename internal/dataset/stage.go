@@ -1,45 +1,61 @@
 package dataset
 
 import (
+	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 )
 
+// place is where a writer's file sets go: a [folder] or a [store].
+type place interface {
+	// staging is the local folder that files are written to first. It is there.
+	staging() (string, error)
+	// path is what the file of that name is called where users see it.
+	path(name string) string
+	// publish puts the files of a set where they belong, trajectories last, each
+	// step durable before the next.
+	publish(ctx context.Context, s *stage) error
+	// takeBack removes what publish left of a set when it failed.
+	takeBack(s *stage) error
+	// warning is what went wrong at the start and may pass; nil = nothing.
+	warning() error
+	close() error
+}
+
 // stage is one file set on its way: files are created aside, made durable,
-// and moved to their places together.
+// and published together.
 type stage struct {
-	root, writer, batch string
-	dir                 string // where files are made
-	fileMode, dirMode   fs.FileMode
-	rowGroupBytes       int64
-	files               []*stagedFile
+	place         place
+	dir           string // the place's staging folder
+	durable       bool   // what is in dir must survive a crash of the machine
+	writer, batch string
+	fileMode      fs.FileMode
+	rowGroupBytes int64
+	files         []*stagedFile
 }
 
 type stagedFile struct {
 	File
+	name  string // below the dataset's root, with slashes
 	day   string
 	tmp   string
-	final string
-	moved bool
-	out   *os.File
-}
+	moved bool // it may be where it belongs
 
-func stagingDir(root, writer string) string {
-	return filepath.Join(versionDir(root), tmpDir, writer)
+	durable bool // see stage
+	out     *os.File
 }
 
 func (s *stage) create(table, day string) (*stagedFile, error) {
+	name := objectName(table, day, s.writer, s.batch)
 	f := &stagedFile{
-		File:  File{Table: table, Path: finalPath(s.root, table, day, s.writer, s.batch)},
-		day:   day,
-		tmp:   filepath.Join(s.dir, strings.Join([]string{table, day, s.batch}, ".")),
-		final: finalPath(s.root, table, day, s.writer, s.batch),
+		File: File{Table: table, Path: s.place.path(name)},
+		name: name,
+		day:  day, durable: s.durable,
+		tmp: filepath.Join(s.dir, stagedName(table, day, s.batch)),
 	}
 	var err error
 	if f.out, err = os.OpenFile(f.tmp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, s.fileMode); err != nil {
@@ -49,45 +65,18 @@ func (s *stage) create(table, day string) (*stagedFile, error) {
 	return f, nil
 }
 
-// finish syncs and closes the file.
+// finish closes the file, which is then whole.
 func (f *stagedFile) finish() error {
 	info, err := f.out.Stat()
 	if err == nil {
 		f.Bytes = info.Size()
+	}
+	if err == nil && f.durable {
 		err = f.out.Sync()
 	}
 	err = errors.Join(err, f.out.Close())
 	f.out = nil
 	return err
-}
-
-// commit moves the files to their places, trajectories last, each step made
-// durable before the next.
-func (s *stage) commit() error {
-	s.order()
-	for _, f := range s.files {
-		if err := makeDir(filepath.Dir(f.final), s.dirMode); err != nil {
-			return err
-		}
-	}
-	rows := slices.IndexFunc(s.files, func(f *stagedFile) bool { return f.Table == TableTrajectories })
-	if rows < 0 {
-		rows = len(s.files)
-	}
-	for _, part := range [][]*stagedFile{s.files[:rows], s.files[rows:]} {
-		for _, f := range part {
-			if err := os.Rename(f.tmp, f.final); err != nil {
-				return err
-			}
-			f.moved = true
-		}
-		for _, f := range part {
-			if err := syncDir(filepath.Dir(f.final)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // order is that in which files become visible.
@@ -97,53 +86,46 @@ func (s *stage) order() {
 	})
 }
 
-// remove takes back everything, what counts as the commit first.
-func (s *stage) remove() error {
+// commit puts the files where they belong.
+func (s *stage) commit(ctx context.Context) error { return s.place.publish(ctx, s) }
+
+// remove takes back everything.
+func (s *stage) remove() error { return errors.Join(s.place.takeBack(s), s.drop()) }
+
+// parts are the files in the order in which a commit makes them visible: those
+// of trajectories apart, for they are the commit.
+func (s *stage) parts() (parts, commits []*stagedFile) {
+	s.order()
+	n := slices.IndexFunc(s.files, func(f *stagedFile) bool { return f.Table == TableTrajectories })
+	if n < 0 {
+		n = len(s.files)
+	}
+	return s.files[:n], s.files[n:]
+}
+
+// drop closes and removes what is still in the staging folder.
+func (s *stage) drop() error {
 	var errs []error
-	for _, f := range slices.Backward(s.files) {
+	for _, f := range s.files {
 		if f.out != nil {
 			errs = append(errs, f.out.Close())
+			f.out = nil
 		}
-		path := f.tmp
-		if f.moved {
-			path = f.final
-		}
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.Remove(f.tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}
 	}
-	s.files = nil
 	return errors.Join(errs...)
 }
 
-// makeDir makes dir and its parents, and makes their names durable.
-func makeDir(dir string, mode fs.FileMode) error {
-	info, err := os.Stat(dir)
-	switch {
-	case err == nil && !info.IsDir():
-		return fmt.Errorf("%s is not a folder", dir)
-	case err == nil:
-		return nil
-	case !errors.Is(err, fs.ErrNotExist):
-		return err
-	}
-	parent := filepath.Dir(dir)
-	if err := makeDir(parent, mode); err != nil {
-		return err
-	}
-	if err := os.Mkdir(dir, mode); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return syncDir(parent)
+// stagedName is what a file is called while it is written.
+func stagedName(table, day, batch string) string {
+	return strings.Join([]string{table, day, batch}, ".")
 }
 
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil // folders cannot be synced there
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+// parseStaged is the inverse of stagedName.
+func parseStaged(name string) (table, day, batch string, ok bool) {
+	table, rest, _ := strings.Cut(name, ".")
+	day, batch, ok = strings.Cut(rest, ".")
+	return table, day, batch, ok && slices.Contains(Tables, table)
 }

@@ -9,7 +9,6 @@ import (
 	"io"
 	"io/fs"
 	"maps"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -26,6 +25,12 @@ type Options struct {
 	FileMode      fs.FileMode      // 0 = 0o640, before umask
 	DirMode       fs.FileMode      // 0 = 0o750, before umask
 	RowGroupBytes int64            // row groups close at about this size, before compression; 0 = 64 MiB
+
+	// Bucket is where the dataset lies if not in a local folder. It is closed
+	// with the Writer. Files are written into the folder Staging first, which the
+	// writers of this machine must share for their names to be told apart.
+	Bucket  Bucket
+	Staging string
 }
 
 // File is a committed file.
@@ -53,9 +58,9 @@ type Writer struct {
 	opts       Options
 	ids        ulid.MonotonicReader
 
-	mu   sync.Mutex
-	lock *os.File // nil = closed
-	set  Set      // rows on their way
+	mu    sync.Mutex
+	place place // nil = closed
+	set   Set   // rows on their way
 
 	trajectories table[TrajectoryRow]
 	steps        table[StepRow]
@@ -71,24 +76,39 @@ const rowsInFlight = 4096
 // writer of the given name (see [SafeName]), and removes what a killed writer
 // of that name left behind. A name must be stable, and only one writer at a
 // time may use it.
+//
+// With [Options.Bucket] root is that bucket's. One that does not answer is no
+// error here, see [Writer.Warning]; a Writer that could not be opened closes it, too.
 func NewWriter(root, name string, opts Options) (*Writer, error) {
 	opts = withDefaults(opts)
 	name = SafeName(name)
-	lock, err := claim(root, name, opts.FileMode, opts.DirMode)
+	at, err := openPlace(root, name, opts)
 	if err != nil {
-		return nil, fmt.Errorf("open dataset %s: %w", root, err)
-	}
-	if err := cleanUp(root, name); err != nil {
-		return nil, errors.Join(fmt.Errorf("clean up dataset %s: %w", root, err), release(lock))
+		return nil, err
 	}
 	return &Writer{
-		root: root, name: name, opts: opts, lock: lock, ids: ulid.Monotonic(opts.Entropy, 0),
+		root: root, name: name, opts: opts, place: at, ids: ulid.Monotonic(opts.Entropy, 0),
 		trajectories: table[TrajectoryRow]{name: TableTrajectories, bytes: (*TrajectoryRow).bytes},
 		steps:        table[StepRow]{name: TableSteps, bytes: (*StepRow).bytes},
 		messages:     table[MessageRow]{name: TableMessages, bytes: (*MessageRow).bytes},
 		rewards:      table[RewardRow]{name: TableRewards, bytes: (*RewardRow).bytes},
 		facts:        table[FactRow]{name: TableFacts, bytes: (*FactRow).bytes},
 	}, nil
+}
+
+func openPlace(root, name string, opts Options) (place, error) {
+	if opts.Bucket == nil {
+		at, err := openFolder(root, name, opts)
+		if err != nil {
+			return nil, err // not a nil *folder
+		}
+		return at, nil
+	}
+	at, err := openStore(opts.Bucket, name, opts)
+	if err != nil {
+		return nil, errors.Join(err, opts.Bucket.Close())
+	}
+	return at, nil
 }
 
 func withDefaults(o Options) Options {
@@ -107,15 +127,29 @@ func withDefaults(o Options) Options {
 // Name is the name under which the writer writes: [SafeName] of what it was given.
 func (w *Writer) Name() string { return w.name }
 
+// Warning is what kept the Writer from looking for leftovers when it was opened:
+// a bucket that does not answer, or refuses. The Writer tries again when it
+// writes. nil = nothing; always nil for a local folder.
+func (w *Writer) Warning() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.place == nil {
+		return nil
+	}
+	return w.place.warning()
+}
+
 // Write commits trajectories with all their rows, and facts besides, as one
 // file set: one file per table and day of what there is. When it returns nil
-// the files are durable; on an error nothing of them can be seen, and the same
-// call may be made again. Neither argument is changed or kept.
+// the files are durable. On an error the same call may be made again: in a
+// folder nothing of them can be seen, in a bucket whose answer was lost perhaps
+// all of a day, until the same trajectories are written again. Neither argument
+// is changed or kept.
 func (w *Writer) Write(ctx context.Context, ts []*trajectory.Trajectory, facts []trajectory.Fact) (Commit, error) {
 	if len(ts)+len(facts) == 0 {
 		return Commit{}, nil
 	}
-	return w.commit(func(s *stage, now int64) (Commit, error) {
+	return w.commit(ctx, func(s *stage, now int64) (Commit, error) {
 		c := Commit{Trajectories: len(ts), Facts: len(facts)}
 		days := byDay(ts, func(t *trajectory.Trajectory) string { return day(t.FirstSeenAt, t.StartedAt, t.Revision, now) })
 		var inside []FactRow
@@ -150,7 +184,7 @@ func (w *Writer) WriteRewards(ctx context.Context, rows []RewardRow) (Commit, er
 	if len(rows) == 0 {
 		return Commit{}, nil
 	}
-	return w.commit(func(s *stage, now int64) (Commit, error) {
+	return w.commit(ctx, func(s *stage, now int64) (Commit, error) {
 		days := byDay(rows, func(r RewardRow) string { return day(r.FirstSeenAt, of(r.EvaluatedAt), now) })
 		for _, d := range slices.Sorted(maps.Keys(days)) {
 			for i := range days[d] {
@@ -169,20 +203,20 @@ func (w *Writer) WriteRewards(ctx context.Context, rows []RewardRow) (Commit, er
 func (w *Writer) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.lock == nil {
+	if w.place == nil {
 		return nil
 	}
-	err := release(w.lock)
-	w.lock = nil
+	err := w.place.close()
+	w.place = nil
 	w.abandon()
 	return err
 }
 
 // commit runs fill on a new file set and commits it, or takes it back.
-func (w *Writer) commit(fill func(s *stage, now int64) (Commit, error)) (Commit, error) {
+func (w *Writer) commit(ctx context.Context, fill func(s *stage, now int64) (Commit, error)) (Commit, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.lock == nil {
+	if w.place == nil {
 		return Commit{}, fmt.Errorf("write to dataset %s: the writer is closed", w.root)
 	}
 	now := w.opts.Clock()
@@ -191,15 +225,15 @@ func (w *Writer) commit(fill func(s *stage, now int64) (Commit, error)) (Commit,
 		return Commit{}, fmt.Errorf("make batch id: %w", err)
 	}
 	s := &stage{
-		root: w.root, writer: w.name, batch: id.String(), dir: stagingDir(w.root, w.name),
-		fileMode: w.opts.FileMode, dirMode: w.opts.DirMode, rowGroupBytes: w.opts.RowGroupBytes,
+		place: w.place, writer: w.name, batch: id.String(), durable: w.opts.Bucket == nil,
+		fileMode: w.opts.FileMode, rowGroupBytes: w.opts.RowGroupBytes,
 	}
 	var c Commit
-	if err = makeDir(stagingDir(w.root, w.name), w.opts.DirMode); err == nil { // somebody may have removed the dataset
+	if s.dir, err = w.place.staging(); err == nil {
 		c, err = fill(s, now.UnixMicro())
 	}
 	if err == nil {
-		err = s.commit()
+		err = s.commit(ctx)
 	}
 	w.set.reset()
 	if err != nil {

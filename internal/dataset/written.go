@@ -3,15 +3,12 @@ package dataset
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/oklog/ulid/v2"
-	"github.com/parquet-go/parquet-go"
 )
 
 // WrittenTrajectories visits the id and revision of every trajectory that the
@@ -45,7 +42,7 @@ func written[T any](root, table, writer string, since time.Time, visit func(*T))
 		if !writtenBy(filepath.Base(path), SafeName(writer), since) {
 			continue
 		}
-		if err := eachRow(path, visit); err != nil {
+		if err := ReadFile(path, visit); err != nil {
 			return fmt.Errorf("read %s: %w", path, err)
 		}
 	}
@@ -60,27 +57,4 @@ func writtenBy(name, writer string, since time.Time) bool {
 	}
 	id, err := ulid.ParseStrict(batch)
 	return err == nil && (since.IsZero() || id.Time() >= ulid.Timestamp(since))
-}
-
-func eachRow[T any](path string, visit func(*T)) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	r := parquet.NewGenericReader[T](f)
-	defer r.Close()
-	rows := make([]T, rowsAtOnce)
-	for {
-		n, err := r.Read(rows)
-		for i := range rows[:n] {
-			visit(&rows[i])
-		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
 }

@@ -30,13 +30,14 @@ var rooms = []room{
 	{folder: "internal/pack", imports: []string{"internal/trajectory"}, std: true},
 	{folder: "internal/buffer", imports: []string{"internal/trajectory", "internal/pack"}, std: true},
 	{folder: "internal/dataset", imports: []string{"internal/trajectory"}},
+	{folder: "internal/bucket", imports: []string{"internal/dataset", "internal/trajectory"}},
 	{folder: "internal/bundle"},
 	{folder: "internal/vllm", imports: []string{"internal/bundle"}},
 	{folder: "internal/records"},
 	{folder: "internal/otlp", imports: []string{"internal/records"}, pdata: true},
 	{folder: "internal/doctor", imports: []string{"internal/trajectory", "internal/genai", "internal/buffer", "internal/otlp"}, pdata: true}, // reads requests
 	{folder: "internal/history", imports: []string{"internal/records", "internal/otlp"}, pdata: true},
-	{folder: "internal/backfill", imports: append([]string{"internal/history", "internal/otlp", "internal/records", "internal/buffer"}, nouns...), pdata: true},
+	{folder: "internal/backfill", imports: append([]string{"internal/bucket", "internal/history", "internal/otlp", "internal/records", "internal/buffer"}, nouns...), pdata: true},
 	{folder: "internal/localcollector"},
 	{folder: "internal/vllmtest", std: true}, // a server for tests
 	{folder: "internal/cmd", imports: []string{"internal/otlp", "internal/localcollector"}},
@@ -47,8 +48,8 @@ var rooms = []room{
 	{folder: "rewards", imports: []string{"internal/trajectory"}},
 	{folder: "receiver", imports: append([]string{"internal/bundle"}, nouns...), pdata: true},
 	{folder: "processor", imports: append([]string{"internal/buffer"}, nouns...), pdata: true},
-	{folder: "exporter", imports: nouns, pdata: true},
-	{folder: "trainer", imports: append([]string{"internal/bundle", "internal/vllm", "internal/otlp", "internal/doctor", "internal/backfill", "examples"}, nouns...)},
+	{folder: "exporter", imports: append([]string{"internal/bucket"}, nouns...), pdata: true},
+	{folder: "trainer", imports: append([]string{"internal/bucket", "internal/bundle", "internal/vllm", "internal/otlp", "internal/doctor", "internal/backfill", "examples"}, nouns...)},
 	{folder: "trainer/grpo", std: true},
 	{folder: "distro", imports: []string{"receiver", "processor", "exporter"}, pdata: true},
 	{folder: "examples", imports: []string{"internal/otlp", "internal/localcollector", "internal/bundle", "internal/vllm", "trainer/paired"}},
@@ -87,6 +88,29 @@ func TestTheRulesBite(t *testing.T) {
 	}
 	r, _ := roomOf("receiver/feedbackreceiver")
 	assert.NoError(t, r.allows("receiver/feedbackreceiver", module+"/receiver/feedbackreceiver/internal/metadata"))
+}
+
+// TestStoresAreLinkedWhereUsed: the SDKs of object stores are tens of MB; who
+// uses our processor, receivers or gateway must not get them.
+func TestStoresAreLinkedWhereUsed(t *testing.T) {
+	linked := map[string]bool{}
+	for _, p := range allPackages(t) {
+		for _, dep := range p.Deps {
+			for _, sdk := range []string{"gocloud.dev/", "github.com/aws/aws-sdk-go-v2/service/s3", "cloud.google.com/go/storage", "github.com/Azure/azure-sdk-for-go/sdk/storage"} {
+				if strings.HasPrefix(dep, sdk) {
+					linked[strings.Join(strings.Split(p.path(), "/")[:min(2, strings.Count(p.path(), "/")+1)], "/")] = true
+				}
+			}
+		}
+	}
+	for _, folder := range []string{"internal/bucket", "exporter/parquetexporter", "distro"} {
+		assert.True(t, linked[folder], folder)
+	}
+	for folder := range linked {
+		for _, without := range []string{"receiver", "processor", "rewards", "internal/dataset", "internal/trajectory", "internal/genai", "internal/buffer", "internal/bundle"} {
+			assert.False(t, within(without, folder), "%s reaches an object store's SDK", folder)
+		}
+	}
 }
 
 // TestTheCollectorIsStatic: the collector is built without cgo, and the

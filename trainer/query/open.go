@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tracegrad/tracegrad/internal/bucket"
 	"github.com/tracegrad/tracegrad/internal/dataset"
 	"github.com/tracegrad/tracegrad/rewards"
 )
@@ -29,6 +30,10 @@ type Options struct {
 	// Keep says which files are read, by table and path under the dataset's
 	// directory; nil = all.
 	Keep func(table, path string) bool
+
+	// Fetched hears how many bytes of a dataset in a bucket were brought, of those
+	// that are not here yet; nil = nobody asks.
+	Fetched func(done, total int64)
 }
 
 // DB is a dataset opened for queries. It is safe for concurrent use.
@@ -37,17 +42,33 @@ type DB struct {
 	root  string              // absolute
 	files map[string][]string // by table, absolute
 	spill string
+	leave func() error // nobody reads root any more
 }
 
 // views in the order in which they build on each other.
 var views = []string{"live", "trajectories", "steps", "messages", "rules", "rewards", "returns", "facts", "prompts", "groups"}
 
-// Open opens the dataset at dir, as it is now. The caller closes it.
+// Open opens the dataset at dir, a directory or the URL of a bucket, as it is
+// now. What is in a bucket is copied first, see [bucket.Local]. The caller closes it.
 //
 // It fails with [ErrNoDataset] if dir is no directory or holds no folder v1, and with an error that
 // names the file if one is not Parquet or not of its table.
 func Open(ctx context.Context, dir string, opt Options) (*DB, error) {
-	root, err := filepath.Abs(dir)
+	root, leave, err := bucket.Local(ctx, dir, bucket.ReadOptions{Keep: opt.Keep, Progress: opt.Fetched})
+	if err != nil {
+		return nil, fmt.Errorf("open dataset %s: %w", dir, err)
+	}
+	db, err := openIn(ctx, dir, root, opt)
+	if err != nil {
+		return nil, errors.Join(err, leave())
+	}
+	db.leave = leave
+	return db, nil
+}
+
+// openIn opens the dataset in the directory root, which the user calls dir.
+func openIn(ctx context.Context, dir, root string, opt Options) (*DB, error) {
+	root, err := filepath.Abs(root)
 	if err != nil {
 		return nil, fmt.Errorf("open dataset %s: %w", dir, err)
 	}
@@ -93,8 +114,16 @@ func (db *DB) Close() error {
 	if db.spill != "" {
 		err = errors.Join(err, os.RemoveAll(db.spill))
 	}
+	if db.leave != nil {
+		err = errors.Join(err, db.leave())
+		db.leave = nil
+	}
 	return err
 }
+
+// Root is the directory that the files are in: the dataset's own, or that of
+// the copy of a bucket.
+func (db *DB) Root() string { return db.root }
 
 // Files are the files of a table that the views read.
 func (db *DB) Files(table string) []string { return db.files[table] }

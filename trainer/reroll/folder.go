@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/tracegrad/tracegrad/internal/bucket"
 	"github.com/tracegrad/tracegrad/internal/dataset"
 )
 
@@ -17,6 +18,9 @@ const PolicyFile = "reroll.json"
 
 // claim makes the folder, or checks that it holds rollouts of the same policy.
 func claim(out string, p Policy) error {
+	if bucket.IsURL(out) {
+		return fmt.Errorf("write rollouts to %s: they are written to a folder: name one", out)
+	}
 	text, err := json.MarshalIndent(p, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", PolicyFile, err)

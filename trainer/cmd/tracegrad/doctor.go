@@ -15,6 +15,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
+	"github.com/tracegrad/tracegrad/internal/bucket"
 	"github.com/tracegrad/tracegrad/internal/dataset"
 	"github.com/tracegrad/tracegrad/internal/doctor"
 	"github.com/tracegrad/tracegrad/trainer/query"
@@ -105,7 +106,7 @@ func (f *doctorFlags) look(cmd *cobra.Command, args []string) (*doctor.Seen, err
 // examine looks at a dataset or at captures.
 func examine(ctx context.Context, errOut io.Writer, args []string) (*doctor.Seen, error) {
 	if len(args) == 1 && isDataset(args[0]) {
-		return examineDataset(ctx, args[0])
+		return examineDataset(ctx, errOut, args[0])
 	}
 	for _, arg := range args {
 		if isDataset(arg) {
@@ -117,8 +118,8 @@ func examine(ctx context.Context, errOut io.Writer, args []string) (*doctor.Seen
 	return doctor.Captures(ctx, args, show.step)
 }
 
-func examineDataset(ctx context.Context, dir string) (seen *doctor.Seen, err error) {
-	db, err := query.Open(ctx, dir, query.Options{})
+func examineDataset(ctx context.Context, errOut io.Writer, dir string) (seen *doctor.Seen, err error) {
+	db, err := query.Open(ctx, dir, query.Options{Fetched: fetched(errOut)})
 	if err != nil {
 		return nil, err
 	}
@@ -130,6 +131,9 @@ func examineDataset(ctx context.Context, dir string) (seen *doctor.Seen, err err
 }
 
 func isDataset(path string) bool {
+	if bucket.IsURL(path) {
+		return true
+	}
 	info, err := os.Stat(filepath.Join(path, fmt.Sprintf("v%d", dataset.Version)))
 	return err == nil && info.IsDir()
 }
@@ -140,7 +144,7 @@ func isAddress(arg string) bool {
 	if strings.HasPrefix(arg, "http://") || strings.HasPrefix(arg, "https://") {
 		return true
 	}
-	if _, err := os.Stat(arg); err == nil {
+	if _, err := os.Stat(arg); err == nil || bucket.IsURL(arg) {
 		return false
 	}
 	host, port, err := net.SplitHostPort(arg)

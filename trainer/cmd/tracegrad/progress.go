@@ -142,3 +142,18 @@ func newBar(out io.Writer, total int, unit string) *progressbar.ProgressBar {
 		progressbar.OptionOnCompletion(func() { fmt.Fprintln(out) }),
 	)
 }
+
+// fetched shows on a terminal how a dataset in a bucket is copied; nil elsewhere.
+func fetched(out io.Writer) func(done, total int64) {
+	if !isTerminal(out) {
+		return nil
+	}
+	var bar *progressbar.ProgressBar
+	return func(done, total int64) {
+		if bar == nil {
+			bar = progressbar.NewOptions64(total, progressbar.OptionSetWriter(out), progressbar.OptionShowBytes(true), progressbar.OptionSetDescription("copying the dataset"),
+				progressbar.OptionSetWidth(30), progressbar.OptionThrottle(50*time.Millisecond), progressbar.OptionOnCompletion(func() { fmt.Fprintln(out) }))
+		}
+		_ = bar.Set64(done)
+	}
+}

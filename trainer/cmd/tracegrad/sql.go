@@ -34,7 +34,8 @@ It sees the views that docs/dataset.md describes (--list names them with their
 columns): only committed sets, only the newest revision of each trajectory, and
 of each reward the newest value. The query comes from the argument, from a file,
 or from standard input if there is neither. Nothing is written, and no other
-file can be read.
+file can be read. Of a dataset in a bucket a copy is kept: in the folder
+$TRACEGRAD_CACHE, or else in the user's cache directory.
 
 With --rewards the views rewards and returns follow that file's rules and
 weights; without it, the rules that were evaluated last.`,
@@ -45,7 +46,7 @@ weights; without it, the rules that were evaluated last.`,
 		RunE: f.run,
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.dataset, "dataset", "dataset", "`directory` of the dataset, as in the parquet exporter's configuration")
+	flags.StringVar(&f.dataset, "dataset", "dataset", "`directory` of the dataset, as in the parquet exporter's configuration; s3://, gs:// and az:// too")
 	flags.StringVar(&f.rewards, "rewards", "", "`file` of reward rules")
 	flags.StringVar(&f.file, "file", "", "read the query from this `file`")
 	flags.StringVar(&f.format, "format", "table", "print as `table`, csv, json or jsonl")
@@ -66,7 +67,7 @@ func (f *sqlFlags) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	return f.ask(cmd.Context(), text, func(rows *query.Rows) error {
+	return f.ask(cmd.Context(), cmd.ErrOrStderr(), text, func(rows *query.Rows) error {
 		return write(cmd.OutOrStdout(), rows)
 	})
 }
@@ -106,8 +107,8 @@ func (f *sqlFlags) query(in io.Reader, args []string) (string, error) {
 	return string(text), nil
 }
 
-func (f *sqlFlags) ask(ctx context.Context, text string, show func(*query.Rows) error) (err error) {
-	var opt query.Options
+func (f *sqlFlags) ask(ctx context.Context, errOut io.Writer, text string, show func(*query.Rows) error) (err error) {
+	opt := query.Options{Fetched: fetched(errOut)}
 	if f.rewards != "" {
 		engine, err := rewards.Load(f.rewards)
 		if err != nil {

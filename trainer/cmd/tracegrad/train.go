@@ -12,6 +12,7 @@ import (
 
 	"github.com/tracegrad/tracegrad/internal/bundle"
 	"github.com/tracegrad/tracegrad/trainer"
+	"github.com/tracegrad/tracegrad/trainer/query"
 )
 
 type trainFlags struct {
@@ -112,7 +113,7 @@ func (f *trainFlags) night(ctx context.Context, cmd *cobra.Command, config train
 	}
 	result, err := trainer.Run(ctx, config, trainer.Options{
 		Resume: f.resume, Progress: progress, Fresh: f.fresh, Plan: f.dryRun && config.Policy.Kind == trainer.KindAdapter,
-		Engine: trainer.Engine(show.worker()),
+		Engine: trainer.Engine(show.worker()), Query: query.Options{Fetched: fetched(cmd.ErrOrStderr())},
 	})
 	show.close()
 	told.close(result, err)

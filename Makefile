@@ -120,11 +120,15 @@ grade: build .cache/grade-venv/ready ## Compare datasets with captures' ground t
 	@touch $@
 
 .PHONY: bench
-bench: bench-pipelines bench-worker ## Measure the pipelines and the worker (docs/benchmarks.md) [SPANS=144000 ROUNDS=5 JSON=1]
+bench: bench-pipelines bench-groups bench-worker ## Measure the pipelines, groups and the worker (docs/benchmarks.md) [SPANS=144000 ROUNDS=5 JSON=1]
 
 .PHONY: bench-pipelines
 bench-pipelines: bin/tracegrad-collector ## Measure the pipelines' CPU, memory and bytes
 	go run -trimpath ./internal/cmd/bench $(if $(SPANS),-spans '$(SPANS)') $(if $(ROUNDS),-rounds '$(ROUNDS)') $(if $(JSON),-json)
+
+.PHONY: bench-groups
+bench-groups: ## Measure groups and advantages of up to a million trajectories beside a DuckDB hash of the same columns (0.2 GB) [TRAJECTORIES=10000,100000,1000000 ROUNDS=3 JSON=1]
+	go run -trimpath ./internal/cmd/benchgroups $(if $(TRAJECTORIES),-trajectories '$(TRAJECTORIES)') $(if $(ROUNDS),-rounds '$(ROUNDS)') $(if $(JSON),-json)
 
 .PHONY: bench-worker
 bench-worker: $(WORKER) .cache/worker-env/parity ## Measure the worker's tokens per second and memory beside TRL's

@@ -189,6 +189,6 @@ func (n *night) gather(ctx context.Context, used map[string]int) (selected, scor
 	if err != nil {
 		return sel, sc, groups{}, err
 	}
-	g, err := n.groupStage(ctx, sel, sc)
+	g, err := n.groupStage(sel, sc)
 	return sel, sc, g, err
 }

@@ -1,8 +1,6 @@
 package trainer
 
 import (
-	"context"
-
 	"github.com/tracegrad/tracegrad/trainer/grpo"
 	"github.com/tracegrad/tracegrad/trainer/prompt"
 	"github.com/tracegrad/tracegrad/trainer/query"
@@ -17,7 +15,7 @@ type GroupHead struct {
 type groups = artifact[GroupHead, query.Group]
 
 // groupStage gathers the training trajectories that have a return.
-func (n *night) groupStage(ctx context.Context, s selected, sc scores) (groups, error) {
+func (n *night) groupStage(s selected, sc scores) (groups, error) {
 	return stage(n.run, "group", nil, func() (groups, error) {
 		returns := returnsByID(sc)
 		var list []query.Scored
@@ -26,8 +24,8 @@ func (n *night) groupStage(ctx context.Context, s selected, sc scores) (groups, 
 				list = append(list, query.Scored{ID: row.ID, Tenant: row.Tenant, Group: row.Group, Return: *r.Return})
 			}
 		}
-		found, err := n.db.Groups(ctx, list)
-		return groups{Head: GroupHead{Groups: len(found), Members: len(list)}, Rows: found}, err
+		found := query.Groups(list)
+		return groups{Head: GroupHead{Groups: len(found), Members: len(list)}, Rows: found}, nil
 	})
 }
 

@@ -116,3 +116,40 @@ func BenchmarkOpen(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkResume is what a start takes per span of the store: of trajectories
+// that were handed on and are in their late window, and of open ones.
+func BenchmarkResume(b *testing.B) {
+	const requests, traces = 500, 4
+	for _, handed := range []bool{true, false} {
+		b.Run(fmt.Sprintf("handed=%v", handed), func(b *testing.B) {
+			cfg := defaults()
+			cfg.Storage, cfg.FlushInterval = &diskID, time.Millisecond
+			if handed {
+				cfg.RootGrace = 50 * time.Millisecond
+			}
+			d := &disk{data: map[string][]byte{}, lives: -1}
+			first := func(d *disk) processor.Traces {
+				p, err := NewFactory().CreateTraces(b.Context(), nopSettings(), cfg, consumertest.NewNop())
+				require.NoError(b, err)
+				require.NoError(b, p.Start(b.Context(), diskHost{componenttest.NewNopHost(), d}))
+				return p
+			}
+			p, next := first(d), uint64(0)
+			for range requests {
+				td := template(traces, true)
+				renumber(td, &next)
+				require.NoError(b, p.ConsumeTraces(b.Context(), td))
+			}
+			time.Sleep(500 * time.Millisecond)
+			require.NoError(b, p.Shutdown(b.Context()))
+			for b.Loop() {
+				p := first(d.after(-1, true))
+				b.StopTimer()
+				require.NoError(b, p.Shutdown(b.Context()))
+				b.StartTimer()
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(requests*traces*9), "ns/span")
+		})
+	}
+}

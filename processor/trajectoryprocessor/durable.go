@@ -151,9 +151,10 @@ func (a *assembler) addAgain(e entry, decode func() []buffer.Item) error {
 	for errors.Is(err, buffer.ErrFull) && a.buf.Evict(e.at) {
 		err = a.insert(e.at, decode(), e.number)
 	}
-	whole := a.rested()
+	for _, w := range a.rested() {
+		a.decoders.Recycle(w.decoder) // what was handed on already need not be made again
+	}
 	a.mu.Unlock()
-	a.prepare(whole, e.at)
 	return err
 }
 

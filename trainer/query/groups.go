@@ -1,9 +1,8 @@
 package query
 
 import (
-	"context"
-	"database/sql/driver"
-	"fmt"
+	"cmp"
+	"slices"
 )
 
 // Scored is a trajectory with its return.
@@ -20,37 +19,24 @@ type Group struct {
 	Returns []float64 `json:"returns"` // of IDs, one each
 }
 
-// Groups gathers trajectories into groups, sorted by tenant and label.
-func (db *DB) Groups(ctx context.Context, scored []Scored) ([]Group, error) {
-	if err := db.exec(ctx, statement("run/scored")); err != nil {
-		return nil, fmt.Errorf("group trajectories: %w", err)
-	}
-	table := make([][]driver.Value, len(scored))
+// Groups gathers trajectories into groups, sorted by tenant and label. Groups
+// never cross tenants. It puts the list into that order.
+func Groups(scored []Scored) []Group {
+	slices.SortFunc(scored, func(a, b Scored) int {
+		return cmp.Or(cmp.Compare(a.Tenant, b.Tenant), cmp.Compare(a.Group, b.Group), cmp.Compare(a.ID, b.ID))
+	})
+	ids, returns := make([]string, len(scored)), make([]float64, len(scored))
 	for i, s := range scored {
-		table[i] = []driver.Value{s.ID, s.Tenant, s.Group, s.Return}
+		ids[i], returns[i] = s.ID, s.Return
 	}
-	if err := fill(ctx, db.sql, "scored", table); err != nil {
-		return nil, fmt.Errorf("group trajectories: %w", err)
-	}
-	rows, err := db.sql.QueryContext(ctx, statement("run/groups"))
-	if err != nil {
-		return nil, fmt.Errorf("group trajectories: %w", explained(err))
-	}
-	defer rows.Close()
 	var out []Group
-	for rows.Next() {
-		var g Group
-		var ids, returns any
-		if err := rows.Scan(&g.Tenant, &g.Label, &ids, &returns); err != nil {
-			return nil, fmt.Errorf("group trajectories: %w", explained(err))
+	for from := 0; from < len(scored); {
+		first, to := scored[from], from+1
+		for to < len(scored) && scored[to].Tenant == first.Tenant && scored[to].Group == first.Group {
+			to++
 		}
-		for _, id := range ids.([]any) {
-			g.IDs = append(g.IDs, id.(string))
-		}
-		for _, r := range returns.([]any) {
-			g.Returns = append(g.Returns, r.(float64))
-		}
-		out = append(out, g)
+		out = append(out, Group{Tenant: first.Tenant, Label: first.Group, IDs: ids[from:to:to], Returns: returns[from:to:to]})
+		from = to
 	}
-	return out, explained(rows.Err())
+	return out
 }

@@ -112,7 +112,7 @@ func (k *keeper) expire() (busy map[string]bool, err error) {
 	busy, k.out.Waiting = map[string]bool{}, 0
 	now := k.Clock()
 	for _, r := range list {
-		if !k.DryRun && !now.Before(r.At.Add(k.Grace)) {
+		if !k.DryRun && (k.Grace <= 0 || !now.Before(r.At.Add(k.Grace))) {
 			removed, err := r.finish(k.root)
 			k.out.Removed = append(k.out.Removed, removed...)
 			if err != nil {

@@ -15,10 +15,12 @@ import (
 //	v1/<table>/date=<day>/<writer>-<batch>.parquet   committed files
 //	v1/_tmp/<writer>/<table>.<day>.<batch>           files being written
 //	v1/_upkeep/<batch>.json                      what is to be removed, see replacement
+//	v1/_forgotten/<hash>.json                    users of whom nothing old is written any more, see mark
 //	v1/_import/<import>/                             what an import goes on with, see internal/backfill
 const (
 	tmpDir    = "_tmp"
 	importDir = "_import"
+	forgotten = "_forgotten"
 	upkeep    = "_upkeep" // no writer's name: those do not begin with _
 	fileExt   = ".parquet"
 	lock      = ".lock"

@@ -46,6 +46,7 @@ type Commit struct {
 	Batch        string // ULID; "" when there was nothing to write
 	Trajectories int
 	Facts        int // those of the trajectories included
+	Forgotten    int // trajectories that were not written: their user was forgotten, see [Forget]
 	Files        []File
 }
 
@@ -61,6 +62,8 @@ type Writer struct {
 	mu    sync.Mutex
 	place place // nil = closed
 	set   Set   // rows on their way
+
+	forgotten marks
 
 	trajectories table[TrajectoryRow]
 	steps        table[StepRow]
@@ -150,7 +153,14 @@ func (w *Writer) Write(ctx context.Context, ts []*trajectory.Trajectory, facts [
 		return Commit{}, nil
 	}
 	return w.commit(ctx, func(s *stage, now int64) (Commit, error) {
-		c := Commit{Trajectories: len(ts), Facts: len(facts)}
+		if w.opts.Bucket == nil { // users are deleted from folders only
+			if err := w.forgotten.refresh(w.root); err != nil {
+				return Commit{}, err
+			}
+		}
+		kept := w.forgotten.remembered(ts)
+		c := Commit{Trajectories: len(kept), Facts: len(facts), Forgotten: len(ts) - len(kept)}
+		ts := kept
 		days := byDay(ts, func(t *trajectory.Trajectory) string { return day(t.FirstSeenAt, t.StartedAt, t.Revision, now) })
 		var inside []FactRow
 		for _, d := range slices.Sorted(maps.Keys(days)) {
@@ -240,7 +250,9 @@ func (w *Writer) commit(ctx context.Context, fill func(s *stage, now int64) (Com
 		w.abandon()
 		return Commit{}, errors.Join(fmt.Errorf("write to dataset %s: %w", w.root, err), s.remove())
 	}
-	c.Batch = s.batch
+	if len(s.files) > 0 {
+		c.Batch = s.batch
+	}
 	for _, f := range s.files {
 		c.Files = append(c.Files, f.File)
 	}

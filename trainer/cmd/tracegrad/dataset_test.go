@@ -14,7 +14,7 @@ import (
 )
 
 // writeDataset is the script command dataset DIR: it writes three trajectories
-// with the ids 00…, 11…, 22… to DIR.
+// with the ids …0, …1, …2, of the users u-0, u-1, u-2, to DIR.
 func writeDataset(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: dataset DIR")
@@ -24,6 +24,7 @@ func writeDataset(ts *testscript.TestScript, neg bool, args []string) {
 	for i := range 3 {
 		t := trajectorytest.Random(rand.New(rand.NewPCG(uint64(i), 7)))
 		t.ID = fmt.Sprintf("%032d", i)
+		t.UserID, t.Tenant = fmt.Sprintf("u-%d", i), ""
 		t.TaskKey = fmt.Sprintf("task-%d", i%2)
 		t.ServiceName = "shop, \"assistant\""
 		t.Revision, t.FirstSeenAt = day.UnixMicro(), day.UnixMicro()

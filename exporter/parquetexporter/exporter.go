@@ -98,6 +98,9 @@ func (e *parquetExporter) pushLogs(ctx context.Context, ld plog.Logs) error {
 func (e *parquetExporter) count(ctx context.Context, c dataset.Commit) {
 	e.telemetry.ExporterParquetTrajectories.Add(ctx, int64(c.Trajectories))
 	e.telemetry.ExporterParquetFacts.Add(ctx, int64(c.Facts))
+	if c.Forgotten > 0 {
+		e.telemetry.ExporterParquetForgotten.Add(ctx, int64(c.Forgotten))
+	}
 	for _, f := range c.Files {
 		table := metric.WithAttributeSet(attribute.NewSet(attribute.String("table", f.Table)))
 		e.telemetry.ExporterParquetFiles.Add(ctx, 1, table)

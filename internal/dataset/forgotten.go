@@ -22,7 +22,7 @@ type Person struct {
 
 // hash names a person in a mark, which must not say who it is about.
 func (p Person) hash() string {
-	sum := sha256.Sum256([]byte("tracegrad forgotten v1\x00" + p.Tenant + "\x00" + p.User))
+	sum := sha256.Sum256([]byte("tracegrad-forgotten-v1\x00" + p.Tenant + "\x00" + p.User))
 	return hex.EncodeToString(sum[:])
 }
 

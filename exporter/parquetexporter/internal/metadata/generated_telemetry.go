@@ -31,6 +31,7 @@ type TelemetryBuilder struct {
 	ExporterParquetFacts        metric.Int64Counter
 	ExporterParquetFailures     metric.Int64Counter
 	ExporterParquetFiles        metric.Int64Counter
+	ExporterParquetForgotten    metric.Int64Counter
 	ExporterParquetQuarantined  metric.Int64Counter
 	ExporterParquetRows         metric.Int64Counter
 	ExporterParquetSkipped      metric.Int64Counter
@@ -94,6 +95,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_exporter_parquet_files",
 		metric.WithDescription("Files committed to the dataset. [Alpha]"),
 		metric.WithUnit("{files}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterParquetForgotten, err = builder.meter.Int64Counter(
+		"otelcol_exporter_parquet_forgotten",
+		metric.WithDescription("Trajectories that were not written because their user was deleted from the dataset. [Alpha]"),
+		metric.WithUnit("{trajectories}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExporterParquetQuarantined, err = builder.meter.Int64Counter(

@@ -24,6 +24,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ExporterParquetFacts.Add(context.Background(), 1)
 	tb.ExporterParquetFailures.Add(context.Background(), 1)
 	tb.ExporterParquetFiles.Add(context.Background(), 1)
+	tb.ExporterParquetForgotten.Add(context.Background(), 1)
 	tb.ExporterParquetQuarantined.Add(context.Background(), 1)
 	tb.ExporterParquetRows.Add(context.Background(), 1)
 	tb.ExporterParquetSkipped.Add(context.Background(), 1)
@@ -41,6 +42,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterParquetFiles(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterParquetForgotten(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterParquetQuarantined(t, testTel,

@@ -22,6 +22,7 @@ type member struct {
 	log     string // folder
 	lives   int
 	kills   int                       // of them that were killed
+	slowest time.Duration             // start, from nothing to healthy
 	to      atomic.Pointer[address]   // what senders use; of the last life that was healthy
 	running *localcollector.Collector // nil = not running
 	clock   *clock
@@ -57,6 +58,7 @@ func (m *member) start(ctx context.Context, spawned func(pid int)) error {
 	opt := m.options
 	opt.Log = filepath.Join(m.log, fmt.Sprintf("%s-%03d.log", m.name, m.lives))
 	opt.Spawned = spawned
+	began := time.Now()
 	c, err := localcollector.Start(ctx, opt)
 	if err != nil {
 		return fmt.Errorf("start %s, life %d: %w", m.name, m.lives, err)
@@ -66,6 +68,7 @@ func (m *member) start(ctx context.Context, spawned func(pid int)) error {
 		c.Kill()
 		return fmt.Errorf("connect to %s: %w", m.name, err)
 	}
+	m.slowest = max(m.slowest, time.Since(began))
 	m.running = c
 	m.clock, m.noClock = takeClock(c.PID())
 	if old := m.to.Swap(&address{conn, feedbackURL(c)}); old != nil {

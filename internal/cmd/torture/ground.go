@@ -92,7 +92,7 @@ func (g *ground) run(ctx context.Context, report *report) (err error) {
 		if err := g.round(ctx, f, &line); err != nil {
 			return errors.Join(fmt.Errorf("round %d, %s: %w", len(report.Rounds)+1, f.name, err), g.keep())
 		}
-		line.Kills = g.kills() - killed
+		line.Kills, report.Slowest = g.kills()-killed, max(report.Slowest, g.slowest())
 		report.add(line)
 	}
 	for _, m := range g.fleet {
@@ -244,6 +244,13 @@ func (g *ground) kills() (n int) {
 		n += m.kills
 	}
 	return n
+}
+
+func (g *ground) slowest() (d time.Duration) {
+	for _, m := range g.fleet {
+		d = max(d, m.slowest)
+	}
+	return d
 }
 
 func (g *ground) any() *member { return g.fleet[g.random.IntN(len(g.fleet))] }

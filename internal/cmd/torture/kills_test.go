@@ -11,7 +11,7 @@ import (
 // With storage, nothing that was acknowledged is lost and nothing is there
 // twice, however often the Collector is killed.
 func TestKilledCollectorLosesNothing(t *testing.T) {
-	o := quick(t, "durable.yaml", "kill", "crashloop", "kill")
+	o := quick(t, "durable.yaml", "kill", "crashloop", "term", "kill")
 	r := &report{out: t.Output()}
 	require.NoError(t, o.torture(context.Background(), r))
 	require.Len(t, r.Rounds, len(o.faults))

@@ -19,8 +19,9 @@ type line struct {
 
 // report is what all rounds did. Only rounds without fault in the dataset are in it.
 type report struct {
-	Rounds []line
-	out    io.Writer
+	Rounds  []line
+	Slowest time.Duration // start of a Collector
+	out     io.Writer
 }
 
 func (r *report) add(l line) {
@@ -44,5 +45,5 @@ func (r *report) summarize() {
 			fmt.Fprintf(r.out, " %d %s", n, f.name)
 		}
 	}
-	fmt.Fprintln(r.out)
+	fmt.Fprintf(r.out, "\nslowest start of a Collector: %s\n", round(r.Slowest))
 }

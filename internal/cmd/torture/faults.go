@@ -57,12 +57,15 @@ func kill(ctx context.Context, g *ground) (string, error) {
 
 // crashLoop kills a Collector, and then again while it starts.
 func crashLoop(ctx context.Context, g *ground) (string, error) {
+	return crashAgain(ctx, g, 1+g.random.IntN(3))
+}
+
+func crashAgain(ctx context.Context, g *ground, times int) (string, error) {
 	m := g.any()
 	if err := sleep(ctx, g.upTo(g.shape.Over)); err != nil {
 		return "", err
 	}
 	m.kill()
-	times := 1 + g.random.IntN(3)
 	for range times {
 		if err := m.startAndKill(ctx, g.upTo(1500*time.Millisecond)); err != nil {
 			return "", err

@@ -42,7 +42,10 @@ func newMember(o *options, root, logs string, number int, ports *localcollector.
 		name: name, log: logs,
 		options: localcollector.Options{
 			Binary: o.collector, Config: o.config, Ports: ports,
-			Args: []string{"--set=exporters::parquet::writer=" + name, "--set=processors::trajectory::writer=" + name},
+			Args: []string{
+				"--set=exporters::parquet::writer=" + name, "--set=processors::trajectory::writer=" + name,
+				"--set=processors::trajectory::late_window=" + o.lateWindow.String(),
+			},
 			Env: map[string]string{
 				"TRACEGRAD_DATA": filepath.Join(root, "dataset"), "TRACEGRAD_STORE": filepath.Join(root, "store", name),
 				"TRACEGRAD_REWARDS":    o.rewards,

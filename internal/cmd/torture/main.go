@@ -36,6 +36,7 @@ type options struct {
 	work                       string
 	rounds, collectors, traces int
 	seed                       uint64
+	lateWindow                 time.Duration
 	faults                     []fault
 
 	shape  delivery.Shape
@@ -109,6 +110,7 @@ func parse() (*options, error) {
 	flag.IntVar(&o.rounds, "rounds", 20, "how often a fault strikes")
 	flag.IntVar(&o.collectors, "collectors", 2, "Collectors that share the dataset; a trace goes to one of them")
 	flag.IntVar(&o.traces, "traces", 320, "runs of agents a round, of 9 spans each")
+	flag.DurationVar(&o.lateWindow, "late-window", 20*time.Second, "`late_window` of the Collectors: longer than any outage, short enough to end while rounds go on")
 	flag.StringVar(&only, "faults", "", "only these `faults`, comma separated: "+strings.Join(names(), ", "))
 	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of the load and the faults") //nolint:gosec // any number
 	flag.Parse()

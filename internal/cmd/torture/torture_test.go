@@ -30,7 +30,7 @@ func quick(t *testing.T, config string, faults ...string) *options {
 	require.NoError(t, err)
 	o := &options{
 		collector: binary, config: filepath.Join(quickstart, config), rewards: filepath.Join(quickstart, "rewards.yaml"),
-		work: t.TempDir(), rounds: len(faults), collectors: 1, traces: 96, seed: 7,
+		work: t.TempDir(), rounds: len(faults), collectors: 1, traces: 96, seed: 7, lateWindow: time.Minute,
 		shape:  delivery.Shape{Over: time.Second, Parts: 4, Spread: 500 * time.Millisecond, Late: 1500 * time.Millisecond},
 		settle: time.Minute,
 	}

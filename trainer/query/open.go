@@ -31,6 +31,10 @@ type Options struct {
 	// directory; nil = all.
 	Keep func(table, path string) bool
 
+	// LeaveOut is told of each file that is not Parquet of its table, or cannot
+	// be opened; the files of its set are then not read. nil = [Open] fails.
+	LeaveOut func(file string, err error)
+
 	// Fetched hears how many bytes of a dataset in a bucket were brought, of those
 	// that are not here yet; nil = nobody asks.
 	Fetched func(done, total int64)
@@ -139,6 +143,11 @@ func (db *DB) set(ctx context.Context, opt Options) error {
 	}
 	for _, table := range append([]string{"rules"}, dataset.Tables...) {
 		if err := db.exec(ctx, statement("tables/"+table)); err != nil {
+			return err
+		}
+	}
+	if opt.LeaveOut != nil {
+		if err := db.leaveOut(ctx, opt.LeaveOut); err != nil {
 			return err
 		}
 	}

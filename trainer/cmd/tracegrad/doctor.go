@@ -119,7 +119,7 @@ func examine(ctx context.Context, errOut io.Writer, args []string) (*doctor.Seen
 }
 
 func examineDataset(ctx context.Context, errOut io.Writer, dir string) (seen *doctor.Seen, err error) {
-	db, err := query.Open(ctx, dir, query.Options{Fetched: fetched(errOut)})
+	db, err := query.Open(ctx, dir, query.Options{Fetched: fetched(errOut), LeaveOut: leftOut(errOut, "doctor")})
 	if err != nil {
 		return nil, err
 	}

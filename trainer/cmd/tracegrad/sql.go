@@ -107,8 +107,15 @@ func (f *sqlFlags) query(in io.Reader, args []string) (string, error) {
 	return string(text), nil
 }
 
+// leftOut warns of a file of the dataset that cannot be read; the rest goes on.
+func leftOut(errOut io.Writer, command string) func(file string, err error) {
+	return func(file string, err error) {
+		fmt.Fprintf(errOut, "tracegrad %s: left out, with the rest of its file set: %s: %v: move it out of the dataset, or write it again\n", command, file, err)
+	}
+}
+
 func (f *sqlFlags) ask(ctx context.Context, errOut io.Writer, text string, show func(*query.Rows) error) (err error) {
-	opt := query.Options{Fetched: fetched(errOut)}
+	opt := query.Options{Fetched: fetched(errOut), LeaveOut: leftOut(errOut, "sql")}
 	if f.rewards != "" {
 		engine, err := rewards.Load(f.rewards)
 		if err != nil {

@@ -113,7 +113,7 @@ func (f *trainFlags) night(ctx context.Context, cmd *cobra.Command, config train
 	}
 	result, err := trainer.Run(ctx, config, trainer.Options{
 		Resume: f.resume, Progress: progress, Fresh: f.fresh, Plan: f.dryRun && config.Policy.Kind == trainer.KindAdapter,
-		Engine: trainer.Engine(show.worker()), Query: query.Options{Fetched: fetched(cmd.ErrOrStderr())},
+		Engine: trainer.Engine(show.worker()), Query: query.Options{Fetched: fetched(cmd.ErrOrStderr()), LeaveOut: leftOut(cmd.ErrOrStderr(), "train")},
 	})
 	show.close()
 	told.close(result, err)

@@ -89,6 +89,7 @@ func TestPlanIsOfItsSeed(t *testing.T) {
 		}
 		return spans
 	}
-	assert.Equal(t, plan(1), plan(1))
+	once := plan(1)
+	assert.Equal(t, once, plan(1))
 	assert.NotEqual(t, plan(1), plan(2))
 }

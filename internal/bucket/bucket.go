@@ -9,16 +9,14 @@ import (
 	"strings"
 	"time"
 
-	"gocloud.dev/blob"
-
 	"github.com/tracegrad/tracegrad/internal/dataset"
 )
 
 // Bucket is a [dataset.Bucket] that can be read from, too. It is safe for
 // concurrent use.
 type Bucket struct {
-	at   place
-	blob *blob.Bucket
+	at    place
+	store store
 }
 
 var _ dataset.Bucket = (*Bucket)(nil)
@@ -30,25 +28,22 @@ func Open(ctx context.Context, root string) (*Bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := blob.OpenBucket(ctx, at.open)
+	open := openPortable
+	if strings.HasPrefix(root, googleScheme+":") {
+		open = openGoogle
+	}
+	s, err := open(ctx, at)
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", at.name, err)
 	}
-	return over(b, at), nil
-}
-
-func over(b *blob.Bucket, at place) *Bucket {
-	if at.prefix != "" {
-		b = blob.PrefixedBucket(b, at.prefix)
-	}
-	return &Bucket{at: at, blob: b}
+	return &Bucket{at: at, store: s}, nil
 }
 
 // String is the URL without its parameters.
 func (b *Bucket) String() string { return b.at.name }
 
 // Close frees what the bucket holds.
-func (b *Bucket) Close() error { return b.blob.Close() }
+func (b *Bucket) Close() error { return b.store.close() }
 
 const (
 	// patience is how long a store may take to answer, and slowest the bytes a
@@ -68,7 +63,7 @@ func allowed(size int64) time.Duration {
 func (b *Bucket) Put(ctx context.Context, name string, r io.Reader, size int64) error {
 	ctx, cancel := context.WithTimeout(ctx, allowed(size))
 	defer cancel()
-	if err := b.blob.Upload(ctx, name, r, &blob.WriterOptions{ContentType: "application/octet-stream"}); err != nil {
+	if err := b.store.put(ctx, name, r); err != nil {
 		return b.explained("put "+name, err)
 	}
 	return nil
@@ -79,7 +74,7 @@ func (b *Bucket) Put(ctx context.Context, name string, r io.Reader, size int64) 
 func (b *Bucket) Get(ctx context.Context, name string, w io.Writer, size int64) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, allowed(size))
 	defer cancel()
-	r, err := b.blob.NewReader(ctx, name, nil)
+	r, err := b.store.read(ctx, name)
 	if err != nil {
 		return b.explained("get "+name, err)
 	}
@@ -99,17 +94,13 @@ func (b *Bucket) List(ctx context.Context, prefix string) ([]dataset.Object, err
 	ctx, cancel := context.WithTimeout(ctx, listing)
 	defer cancel()
 	var list []dataset.Object
-	for names := b.blob.List(&blob.ListOptions{Prefix: prefix}); ; {
-		o, err := names.Next(ctx)
-		if errors.Is(err, io.EOF) {
-			break
+	err := b.store.list(ctx, prefix, func(o dataset.Object) {
+		if !strings.HasSuffix(o.Name, "/") { // some tools make objects that look like folders
+			list = append(list, o)
 		}
-		if err != nil {
-			return nil, b.explained("list "+prefix, err)
-		}
-		if !strings.HasSuffix(o.Key, "/") { // some tools make objects that look like folders
-			list = append(list, dataset.Object{Name: o.Key, Bytes: o.Size, Time: o.ModTime})
-		}
+	})
+	if err != nil {
+		return nil, b.explained("list "+prefix, err)
 	}
 	slices.SortFunc(list, func(a, b dataset.Object) int { return strings.Compare(a.Name, b.Name) })
 	return list, nil
@@ -119,7 +110,7 @@ func (b *Bucket) List(ctx context.Context, prefix string) ([]dataset.Object, err
 func (b *Bucket) Remove(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if err := b.blob.Delete(ctx, name); err != nil && !gone(err) {
+	if err := b.store.remove(ctx, name); err != nil && !gone(err) {
 		return b.explained("remove "+name, err)
 	}
 	return nil

@@ -26,7 +26,7 @@ var noon = time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
 func onDisk(t *testing.T, dir string) *Bucket {
 	b, err := blob.OpenBucket(t.Context(), "file://"+filepath.ToSlash(dir)+"?metadata=skip&create_dir=true&no_tmp_dir=true")
 	require.NoError(t, err)
-	return over(b, place{open: dir, bucket: "disk", prefix: "some/where/", name: "s3://disk/some/where"})
+	return &Bucket{store: below(b, "some/where/"), at: place{open: dir, bucket: "disk", name: "s3://disk/some/where"}}
 }
 
 func writer(t *testing.T, b dataset.Bucket, now time.Time) *dataset.Writer {

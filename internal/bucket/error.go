@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -29,7 +31,7 @@ func (b *Bucket) explained(what string, err error) error {
 		return fmt.Errorf("%s in %s: %w", what, b, context.Canceled)
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%s in %s: the store does not answer, or takes too long: %w", what, b, context.DeadlineExceeded)
-	case code == "NoSuchBucket" || code == "ContainerNotFound":
+	case code == "NoSuchBucket" || code == "ContainerNotFound" || gone(err) && strings.HasPrefix(what, "list "):
 		return fmt.Errorf("%s: there is no bucket %s: make it, or correct the URL", b, b.at.bucket)
 	case gone(err):
 		return fmt.Errorf("%s in %s: %w", what, b, fs.ErrNotExist)
@@ -61,16 +63,22 @@ func answer(err error) (code, message string) {
 func network(err error) error {
 	var op *net.OpError
 	var dns *net.DNSError
+	var sent *url.Error
 	switch {
 	case errors.As(err, &dns):
 		return dns
 	case errors.As(err, &op):
 		return op
+	case errors.As(err, &sent):
+		return fmt.Errorf("%s: %w", sent.Op, sent.Err)
 	}
 	return nil
 }
 
-func gone(err error) bool { return gcerrors.Code(err) == gcerrors.NotFound }
+func gone(err error) bool {
+	var gs *googleapi.Error
+	return gcerrors.Code(err) == gcerrors.NotFound || errors.As(err, &gs) && gs.Code == http.StatusNotFound
+}
 
 func refused(code string) bool {
 	switch code {

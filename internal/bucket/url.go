@@ -9,12 +9,14 @@ import (
 	"strings"
 
 	"gocloud.dev/blob/azureblob"
-	"gocloud.dev/blob/gcsblob"
 	"gocloud.dev/blob/s3blob"
 )
 
+// googleScheme is that of Google's buckets, which the library does not open.
+const googleScheme = "gs"
+
 // schemes are those of the URLs that users write, with those of the library.
-var schemes = map[string]string{"s3": s3blob.Scheme, "gs": gcsblob.Scheme, "az": azureblob.Scheme}
+var schemes = map[string]string{"s3": s3blob.Scheme, googleScheme: googleScheme, "az": azureblob.Scheme}
 
 // IsURL says whether root names a bucket, rather than a folder.
 func IsURL(root string) bool { return strings.Contains(root, "://") }
@@ -30,7 +32,7 @@ func Check(root string) error {
 
 // place is where a URL leads.
 type place struct {
-	open   string // the bucket in the library's words
+	open   string // the bucket in the library's words, without the prefix
 	bucket string
 	prefix string // of all names: "" or ending in a slash
 	name   string // the URL without its parameters

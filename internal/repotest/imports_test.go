@@ -96,7 +96,7 @@ func TestStoresAreLinkedWhereUsed(t *testing.T) {
 	linked := map[string]bool{}
 	for _, p := range allPackages(t) {
 		for _, dep := range p.Deps {
-			for _, sdk := range []string{"gocloud.dev/", "github.com/aws/aws-sdk-go-v2/service/s3", "cloud.google.com/go/storage", "github.com/Azure/azure-sdk-for-go/sdk/storage"} {
+			for _, sdk := range []string{"gocloud.dev/", "github.com/aws/aws-sdk-go-v2/service/s3", "google.golang.org/api/storage/", "github.com/Azure/azure-sdk-for-go/sdk/storage"} {
 				if strings.HasPrefix(dep, sdk) {
 					linked[strings.Join(strings.Split(p.path(), "/")[:min(2, strings.Count(p.path(), "/")+1)], "/")] = true
 				}

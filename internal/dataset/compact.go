@@ -57,6 +57,9 @@ func keep(root string, u Upkeep) (*keeper, error) {
 	if u.Target <= 0 {
 		u.Target = 128 << 20
 	}
+	if strings.Contains(root, "://") {
+		return nil, errors.New("datasets in buckets are not merged, thinned or edited yet: use the store's lifecycle rules for old days")
+	}
 	if _, err := os.Stat(versionDir(root)); err != nil {
 		return nil, fmt.Errorf("no dataset at %s: %w", root, err)
 	}

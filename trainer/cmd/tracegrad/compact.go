@@ -12,6 +12,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
+	"github.com/tracegrad/tracegrad/internal/bucket"
 	"github.com/tracegrad/tracegrad/internal/dataset"
 	"github.com/tracegrad/tracegrad/trainer"
 )
@@ -55,6 +56,9 @@ they serve is for you to move (tracegrad bundle promote). Run it from cron.`,
 }
 
 func (f *compactFlags) run(cmd *cobra.Command, _ []string) error {
+	if bucket.IsURL(f.dataset) {
+		return usageError{fmt.Errorf("--dataset %s: this works on a folder, not on a bucket yet", f.dataset)}
+	}
 	retain, err := daysOf(f.retain)
 	if err != nil {
 		return usageError{fmt.Errorf("--retain %s: %w", f.retain, err)}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tracegrad/tracegrad/internal/bucket"
 	"github.com/tracegrad/tracegrad/internal/bundle"
 	"github.com/tracegrad/tracegrad/internal/dataset"
 	"github.com/tracegrad/tracegrad/trainer"
@@ -67,6 +68,9 @@ type forgotten struct {
 }
 
 func (f *forgetFlags) run(cmd *cobra.Command, _ []string) error {
+	if bucket.IsURL(f.dataset) {
+		return usageError{fmt.Errorf("--dataset %s: this works on a folder, not on a bucket yet", f.dataset)}
+	}
 	if f.person.User == "" {
 		return usageError{errors.New("--user is missing: name the user to forget")}
 	}

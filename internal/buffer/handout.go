@@ -20,6 +20,10 @@ type Closed struct {
 	// Prepared is what Prepare left for the trajectory: then Spans is nil.
 	Prepared any
 
+	// Print tells sets of spans apart: of two revisions with the same one nothing
+	// was added. It is the same in every run; 0 for what was retired.
+	Print uint64
+
 	// Fresh holds the items that came with Raw and were not handed out before.
 	Fresh []Item
 }
@@ -330,6 +334,7 @@ func (b *Buffer) handOutPart(u *unit, p *part, reason trajectory.CloseReason) {
 		return
 	}
 	e.sum, e.spans, e.early = sum, p.count, early(reason)
+	c.Print = sum
 	c.Options = trajectory.Options{
 		ID: e.id, Revision: b.revise(e, p.rooted()), CloseReason: reason,
 		Continues: p.traces[0].continues, FirstSeenAt: e.firstSeen / 1000,

@@ -8,7 +8,7 @@ const logCost = 32
 // needs notes that a trace needs an entry of the log: should everything be
 // forgotten, its spans are read again from there.
 func (b *Buffer) needs(t *trace, entry uint64) {
-	if entry == 0 || slices.Contains(t.logs, entry) {
+	if n := len(t.logs); entry == 0 || n > 0 && t.logs[n-1] == entry || slices.Contains(t.logs, entry) {
 		return
 	}
 	t.logs = append(t.logs, entry)
@@ -27,9 +27,12 @@ func (b *Buffer) release(t *trace) {
 	t.logs = nil
 }
 
-// Needs says whether spans of an entry of the log are held. After an Add that
-// took items of a new entry it may be false: all of them were known.
-func (b *Buffer) Needs(entry uint64) bool { return b.logged[entry] > 0 }
+// Needs says whether spans of an entry of the log are held, or were when Released
+// was called last. After an Add that took items of a new entry it may be false:
+// all of them were known.
+func (b *Buffer) Needs(entry uint64) bool {
+	return b.logged[entry] > 0 || slices.Contains(b.released, entry)
+}
 
 // Released returns the entries of the log ([Item].Log) of which nothing is held
 // any more since it was last called. All that was made of them was returned
@@ -40,9 +43,10 @@ func (b *Buffer) Released() []uint64 {
 	return out
 }
 
-// Resume winds the clocks of all open trajectories as if their last span had
-// come now: while nobody listened no span could come.
-func (b *Buffer) Resume(now int64) {
+// Resume goes on at now after some ns in which nobody listened: they do not
+// count, and the clocks of open trajectories start again.
+func (b *Buffer) Resume(now, after int64) {
+	b.Shift(after)
 	b.now = now
 	for u := b.open.first; u != nil; u = u.next {
 		u.last = now

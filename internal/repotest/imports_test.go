@@ -44,6 +44,7 @@ var rooms = []room{
 	{folder: "internal/cmd/bench", imports: append([]string{"internal/otlp", "internal/localcollector"}, nouns...), pdata: true}, // makes its own load
 	{folder: "internal/cmd/torture", imports: []string{"internal/localcollector", "internal/dataset"}, pdata: true},              // sends spans
 	{folder: "internal/cmd/frameworks", imports: []string{"internal/doctor"}},
+	{folder: "internal/cmd/benchgroups", imports: []string{"internal/dataset", "internal/trajectory", "rewards", "trainer/grpo", "trainer/query"}},
 	{folder: "internal/repotest"},
 	{folder: "rewards", imports: []string{"internal/trajectory"}},
 	{folder: "receiver", imports: append([]string{"internal/bundle"}, nouns...), pdata: true},

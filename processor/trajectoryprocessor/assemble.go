@@ -56,6 +56,7 @@ func (a *assembler) pushFull(w *writer, now time.Time) *writer {
 	a.out.push(w.batch)
 	if a.durable != nil {
 		a.durable.filling = nil
+		a.out.waiting.Store(0)
 	}
 	return a.writer(now)
 }
@@ -77,8 +78,6 @@ func (a *assembler) writer(now time.Time) *writer {
 
 // unused gives the number back that an empty batch has reserved.
 func (a *assembler) unused(w *writer) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	for _, h := range w.handed {
 		a.durable.free = append(a.durable.free, h.number)
 	}
@@ -132,7 +131,7 @@ type writer struct {
 // keeps the list.
 func (w *writer) note(c *buffer.Closed) {
 	if n := len(w.handed); n > 0 {
-		w.handed[n-1].add(c.ID, c.Revision)
+		w.handed[n-1].add(c)
 	}
 }
 

@@ -3,6 +3,8 @@ package trajectoryprocessor
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -77,17 +79,13 @@ func (a *assembler) take(ctx context.Context, td ptrace.Traces) (rest ptrace.Tra
 	}
 	now := a.now()
 	s := a.sort(td, marks)
-	entry := uint64(0)
 	if s.held > 0 {
-		before := a.passedBefore(marks)
-		if entry, err = a.keepFirst(func() (uint64, error) { return a.keep(now, td, s, before) }); err == nil {
-			err = a.add(now, td, s, entry)
-		}
+		err = a.add(now, td, s, marks)
 	}
 	tally, whole := a.buf.Take(), a.rested()
 	a.mu.Unlock()
 	if err != nil {
-		return td, false, a.refused(ctx, s.held, entry, err)
+		return td, false, a.refused(ctx, s.held, err)
 	}
 	a.prepare(whole, now)
 	a.hub.countTally(ctx, tally)
@@ -98,29 +96,34 @@ func (a *assembler) take(ctx context.Context, td ptrace.Traces) (rest ptrace.Tra
 	case s.passed == 0:
 		return td, false, nil
 	}
-	return s.copyOf(td, pass), true, nil
+	return s.copyRest(td), true, nil
 }
 
-// add decodes the spans that are held and puts them into the buffer.
-func (a *assembler) add(now int64, td ptrace.Traces, s *sorted, entry uint64) error {
+// add decodes the spans that are held and puts them into the buffer. With storage
+// they are stored before; meanwhile a.mu is not held.
+func (a *assembler) add(now int64, td ptrace.Traces, s *sorted, m marks) error {
 	if a.buf.Full() {
 		return buffer.ErrFull
 	}
-	return a.insert(now, a.decode(td, s), entry)
-}
-
-// keepFirst stores a request, if there is storage and the buffer is not full.
-// a.mu is held before and behind, not meanwhile.
-func (a *assembler) keepFirst(keep func() (uint64, error)) (uint64, error) {
 	if a.durable == nil {
-		return 0, nil
+		return a.buf.Add(now, a.decode(td, s))
 	}
-	if a.buf.Full() {
-		return 0, buffer.ErrFull
-	}
+	before := a.passedBefore(m)
 	a.mu.Unlock()
-	defer a.mu.Lock()
-	return keep()
+	entries, err := a.keep(now, td, s, before)
+	a.mu.Lock()
+	if err != nil {
+		return err
+	}
+	defer func() { a.needless(slices.Collect(maps.Values(entries))) }()
+	if a.buf.Full() {
+		return buffer.ErrFull
+	}
+	items := a.decode(td, s)
+	for i := range items {
+		items[i].Log = entries[items[i].Span.TraceID]
+	}
+	return a.buf.Add(now, items)
 }
 
 // rested drops the decoders of traces that became whole, and returns the traces
@@ -138,7 +141,7 @@ func (a *assembler) rested() []whole {
 }
 
 // refused counts a request that was not taken and says what to do with it.
-func (a *assembler) refused(ctx context.Context, spans int, entry uint64, err error) error {
+func (a *assembler) refused(ctx context.Context, spans int, err error) error {
 	reason := "storage"
 	switch {
 	case errors.Is(err, buffer.ErrTooLarge):
@@ -146,11 +149,6 @@ func (a *assembler) refused(ctx context.Context, spans int, entry uint64, err er
 		err = consumererror.NewPermanent(err)
 	case errors.Is(err, buffer.ErrFull):
 		reason = "full"
-	}
-	if entry != 0 {
-		a.mu.Lock()
-		a.durable.free = append(a.durable.free, entry)
-		a.mu.Unlock()
 	}
 	a.hub.tb.ProcessorTrajectorySpansRefused.Add(ctx, int64(spans), withReason(reason))
 	return err
@@ -190,14 +188,15 @@ func (a *assembler) tick(ctx context.Context, stop <-chan struct{}) {
 		closed := a.buf.Due(at, dueAtOnce)
 		now := time.Unix(0, at)
 		a.forget(closed)
-		if a.durable != nil {
-			a.durable.free = append(a.durable.free, a.buf.Released()...)
-		}
+		released := a.buf.Released()
 		tally := a.buf.Take()
 		a.mu.Unlock()
 		a.hub.countTally(ctx, tally)
 		a.assemble(ctx, closed, now)
-		a.flushOld(now)
+		if a.durable != nil {
+			a.release(released)
+			a.flushOld(now)
+		}
 		a.send(ctx)
 		if len(closed) < dueAtOnce {
 			return

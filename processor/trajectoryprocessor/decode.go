@@ -25,7 +25,7 @@ func (a *assembler) decode(td ptrace.Traces, s *sorted) []buffer.Item {
 				if cfg.Key == keyAttributes {
 					it.Key = genai.JoinedBy(cfg.KeyAttributes, rs.Resource(), span)
 				}
-				if cfg.Emit == emitSpans {
+				if cfg.Emit == emitSpans && ss.Scope().Name() != passedScope {
 					if home == nil {
 						home = newRawScope(rs, ss)
 					}

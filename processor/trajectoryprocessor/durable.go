@@ -18,7 +18,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/tracegrad/tracegrad/internal/buffer"
-	"github.com/tracegrad/tracegrad/internal/genai"
 	"github.com/tracegrad/tracegrad/internal/trajectory"
 )
 
@@ -33,38 +32,52 @@ type durable struct {
 	since   time.Time // of its first trajectory
 
 	done    []handed // taken by the next component, not marked yet
-	free    []uint64 // needed by nothing, once all that was handed out is taken
+	free    []uint64 // entries that nothing needs since
 	failing bool
+
+	refused []uint64 // entries that nothing ever needed; guarded by assembler.mu
 }
 
 // handed is trajectories of one batch that were handed out at a time.
 type handed struct {
 	number uint64
-	entry  []byte // kindHanded; the body is, per trajectory, the 16 bytes of its id and its revision, 8 bytes little endian
+	entry  []byte // kindHanded
 }
 
-const handedSize = 16 + 8
+// handedSize is what the body has per trajectory: the 16 bytes of its id, its
+// revision and its print (see buffer.Closed), 8 bytes each, little endian.
+const handedSize = 16 + 8 + 8
 
 func newHanded(number uint64, now int64) handed {
 	return handed{number: number, entry: newEntry(kindHanded, now, 0)}
 }
 
-func (h *handed) add(id string, revision int64) {
-	raw, _ := hex.DecodeString(id) // 32 digits: trajectory.IDOf
+func (h *handed) add(c *buffer.Closed) {
+	raw, _ := hex.DecodeString(c.ID) // 32 digits: trajectory.IDOf
 	var room [16]byte
 	copy(room[:], raw)
 	h.entry = append(h.entry, room[:]...)
-	h.entry = binary.LittleEndian.AppendUint64(h.entry, uint64(revision)) //nolint:gosec // read back as it is
+	h.entry = binary.LittleEndian.AppendUint64(h.entry, uint64(c.Revision)) //nolint:gosec // read back as it is
+	h.entry = binary.LittleEndian.AppendUint64(h.entry, c.Print)
 }
 
-// handedBefore is the revisions by id of an entry.
-func handedBefore(body []byte) (map[string]int64, error) {
+// told is what an entry tells of a trajectory.
+type told struct {
+	revision int64
+	print    uint64
+}
+
+// handedBefore is what an entry tells, by id.
+func handedBefore(body []byte) (map[string]told, error) {
 	if len(body)%handedSize != 0 {
 		return nil, fmt.Errorf("%d bytes are no list of trajectories", len(body))
 	}
-	out := map[string]int64{}
+	out := map[string]told{}
 	for part := range slices.Chunk(body, handedSize) {
-		out[hex.EncodeToString(part[:16])] = int64(binary.LittleEndian.Uint64(part[16:])) //nolint:gosec // as it was written
+		out[hex.EncodeToString(part[:16])] = told{
+			revision: int64(binary.LittleEndian.Uint64(part[16:])), //nolint:gosec // as it was written
+			print:    binary.LittleEndian.Uint64(part[24:]),
+		}
 	}
 	return out, nil
 }
@@ -79,42 +92,56 @@ func (a *assembler) open(ctx context.Context, host component.Host, id component.
 }
 
 func (a *assembler) resume(ctx context.Context, s *store) error {
-	a.mu.Lock()
-	a.durable = &durable{store: s}
-	a.mu.Unlock()
-	began, latest := time.Now(), int64(0)
-	unreadable, err := s.load(ctx, func(e entry) error {
-		latest = e.at
-		return a.again(ctx, e)
-	})
+	began := time.Now()
+	r := replay{a: a, latest: began.UnixNano()}
+	unreadable, err := s.load(ctx, r.entry)
 	if err != nil {
 		return errors.Join(err, s.close(ctx))
 	}
+	away := began.UnixNano() - r.latest
+	if away != 0 {
+		value := binary.LittleEndian.AppendUint64(newEntry(kindResume, began.UnixNano(), 8), uint64(away)) //nolint:gosec // read back as it is
+		if err := s.putMark(value); err != nil {
+			return errors.Join(err, s.close(ctx))
+		}
+	}
+	a.mu.Lock()
+	a.durable = &durable{store: s, refused: r.refused}
+	a.buf.Resume(began.UnixNano(), away)
+	a.looked = time.Now()
+	tally, open := a.buf.Take(), a.buf.Open()
+	a.mu.Unlock()
+	a.assemble(ctx, r.out, began)
+	a.tell(ctx, unreadable, tally, open, time.Since(began))
+	return nil
+}
+
+// tell says what was taken up.
+func (a *assembler) tell(ctx context.Context, unreadable []error, tally buffer.Tally, open int, took time.Duration) {
 	if len(unreadable) > 0 {
 		a.hub.tb.ProcessorTrajectoryStorageFailures.Add(ctx, int64(len(unreadable)), withReason("unreadable"))
 		a.hub.logger.Error("Entries of the storage cannot be read; they are set aside there", zap.Int("entries", len(unreadable)), zap.Error(errors.Join(unreadable...)))
 	}
-	a.mu.Lock()
-	if ahead := latest - began.UnixNano(); ahead > 0 {
-		a.buf.Shift(-ahead) // the clock was wrong then, or is now
-	}
-	a.buf.Resume(began.UnixNano())
-	a.durable.free = append(a.durable.free, a.buf.Released()...)
-	tally, open := a.buf.Take(), a.buf.Open()
-	a.mu.Unlock()
 	restored := tally.Records
 	for _, n := range tally.Accepted {
 		restored += n
 	}
 	add(ctx, a.hub.tb.ProcessorTrajectoryRestored, restored)
 	if restored > 0 {
-		a.hub.logger.Info("Took up what the storage holds", zap.Int64("spans", restored), zap.Int("open_trajectories", open), zap.Duration("took", time.Since(began)))
+		a.hub.logger.Info("Took up what the storage holds", zap.Int64("spans", restored), zap.Int("open_trajectories", open), zap.Duration("took", took))
 	}
-	return nil
 }
 
-// again does with an entry what was done when it was written.
-func (a *assembler) again(ctx context.Context, e entry) error {
+// replay does again what was done when the entries were written.
+type replay struct {
+	a       *assembler
+	latest  int64           // time of the last entry
+	out     []buffer.Closed // handed out, and nothing says that it was taken
+	refused []uint64
+}
+
+func (r *replay) entry(e entry) error {
+	r.latest = e.at
 	switch e.kind {
 	case kindTraces:
 		td, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(e.body)
@@ -122,49 +149,60 @@ func (a *assembler) again(ctx context.Context, e entry) error {
 			return err
 		}
 		s := &sorted{held: td.SpanCount(), fates: slices.Repeat([]fate{hold}, td.SpanCount())}
-		return a.addAgain(e, func() []buffer.Item { return a.decode(td, s) })
+		return r.add(e, func() []buffer.Item { return r.a.decode(td, s) })
 	case kindLogs:
 		ld, err := (&plog.ProtoUnmarshaler{}).UnmarshalLogs(e.body)
 		if err != nil {
 			return err
 		}
-		return a.addAgain(e, func() []buffer.Item { return a.decodeRecords(ld) })
+		return r.add(e, func() []buffer.Item { return r.a.decodeRecords(ld) })
 	case kindHanded:
-		return a.handOutAgain(ctx, e)
-	case kindJump:
+		return r.handOut(e)
+	case kindJump, kindResume:
 		if len(e.body) != 8 {
 			return fmt.Errorf("%d bytes are no time", len(e.body))
 		}
-		a.mu.Lock()
-		a.buf.Shift(int64(binary.LittleEndian.Uint64(e.body))) //nolint:gosec // as it was written
-		a.mu.Unlock()
+		by := int64(binary.LittleEndian.Uint64(e.body)) //nolint:gosec // as it was written
+		r.a.mu.Lock()
+		defer r.a.mu.Unlock()
+		if e.kind == kindJump {
+			r.a.buf.Shift(by)
+		} else {
+			r.a.buf.Resume(e.at, by)
+		}
 		return nil
 	}
 	return fmt.Errorf("its kind is %d, which a newer version may have written", e.kind)
 }
 
-// addAgain puts what was acknowledged into the buffer, whatever else must go
-// out for it.
-func (a *assembler) addAgain(e entry, decode func() []buffer.Item) error {
+// add puts what was acknowledged into the buffer, whatever else must go out for
+// it.
+func (r *replay) add(e entry, decode func() []buffer.Item) error {
+	a := r.a
 	a.mu.Lock()
-	err := a.insert(e.at, decode(), e.number)
+	defer a.mu.Unlock()
+	items := logged(decode(), e.number)
+	err := a.buf.Add(e.at, items)
 	for errors.Is(err, buffer.ErrFull) && a.buf.Evict(e.at) {
-		err = a.insert(e.at, decode(), e.number)
+		err = a.buf.Add(e.at, logged(decode(), e.number))
 	}
 	for _, w := range a.rested() {
 		a.decoders.Recycle(w.decoder) // what was handed on already need not be made again
 	}
-	a.mu.Unlock()
+	if err == nil && !a.buf.Needs(e.number) {
+		r.refused = append(r.refused, e.number)
+	}
 	return err
 }
 
-// handOutAgain hands out what was due. What was not taken then goes out once
-// more.
-func (a *assembler) handOutAgain(ctx context.Context, e entry) error {
+// handOut hands out what was due. What was taken then does not go out again,
+// unless it says something else now.
+func (r *replay) handOut(e entry) error {
 	before, err := handedBefore(e.body)
 	if err != nil {
 		return err
 	}
+	a := r.a
 	a.mu.Lock()
 	for id := range before {
 		a.buf.Remember(id)
@@ -172,54 +210,107 @@ func (a *assembler) handOutAgain(ctx context.Context, e entry) error {
 	closed := a.buf.Due(e.at, math.MaxInt)
 	a.forget(closed)
 	a.mu.Unlock()
-	closed = slices.DeleteFunc(closed, func(c buffer.Closed) bool {
-		revision, ok := before[c.ID]
-		return ok && revision == c.Revision
+	r.out = slices.DeleteFunc(append(r.out, closed...), func(c buffer.Closed) bool {
+		was, ok := before[c.ID]
+		return ok && was == told{c.Revision, c.Print}
 	})
-	a.assemble(ctx, closed, time.Unix(0, e.at))
+	for i := range r.out {
+		if was, ok := before[r.out[i].ID]; ok && was.revision == r.out[i].Revision {
+			r.out[i].Revision++ // a span more than then, in the same moment
+		}
+	}
 	return nil
 }
 
-// insert adds items that an entry of the store holds; 0 = no store. a.mu is held.
-func (a *assembler) insert(now int64, items []buffer.Item, entry uint64) error {
+// logged says which entry holds the items.
+func logged(items []buffer.Item, entry uint64) []buffer.Item {
 	for i := range items {
 		items[i].Log = entry
 	}
-	err := a.buf.Add(now, items)
-	if err == nil && entry != 0 && !a.buf.Needs(entry) {
-		a.durable.free = append(a.durable.free, entry)
-	}
-	return err
+	return items
 }
 
-// keep stores the spans of a request that are held, and those of their traces
-// that passed before: they are known as structure.
-func (a *assembler) keep(now int64, td ptrace.Traces, s *sorted, before ptrace.Traces) (uint64, error) {
-	if s.passed+s.dropped > 0 {
-		td = s.copyOf(td, hold)
+// needless gives the entries back of which nothing was taken: all of it was known
+// already. a.mu is held.
+func (a *assembler) needless(entries []uint64) {
+	for _, n := range entries {
+		if !a.buf.Needs(n) {
+			a.durable.refused = append(a.durable.refused, n)
+		}
 	}
+}
+
+// keep stores the spans of a request that are held, an entry for each trace: they
+// are deleted with their traces. With them go those of their traces that passed
+// before, which are known as structure. It returns the entries by trace.
+func (a *assembler) keep(now int64, td ptrace.Traces, s *sorted, before map[pcommon.TraceID]ptrace.Traces) (map[trajectory.TraceID]uint64, error) {
+	ids, parts := s.byTrace(td)
+	values := make([][]byte, len(parts))
 	var m ptrace.ProtoMarshaler
-	body, err := m.MarshalTraces(td)
-	if err == nil && before != (ptrace.Traces{}) {
-		var more []byte
-		more, err = m.MarshalTraces(before)
-		body = append(more, body...) // two messages in one: their lists are joined
+	for i, part := range parts {
+		values[i] = newEntry(kindTraces, now, m.TracesSize(part))
+		for _, one := range []ptrace.Traces{before[ids[i]], part} { // two messages in one: their lists are joined
+			if one == (ptrace.Traces{}) {
+				continue
+			}
+			body, err := m.MarshalTraces(one)
+			if err != nil {
+				return nil, err
+			}
+			values[i] = append(values[i], body...)
+		}
 	}
-	return a.put(kindTraces, now, body, err)
+	numbers, err := a.put(values)
+	if err != nil {
+		return nil, err
+	}
+	entries := make(map[trajectory.TraceID]uint64, len(ids))
+	for i, id := range ids {
+		entries[trajectory.TraceID(id)] = numbers[i]
+	}
+	return entries, nil
 }
 
-// passedBefore is what is known of the spans of agents' traces that passed before
-// anything told that they are; zero for nothing. a.mu is held.
-func (a *assembler) passedBefore(m marks) (out ptrace.Traces) {
-	if a.durable == nil {
-		return out
+// keepRecords stores the parts of a request of log records.
+func (a *assembler) keepRecords(now int64, parts []plog.Logs) ([]uint64, error) {
+	values := make([][]byte, len(parts))
+	var m plog.ProtoMarshaler
+	for i, part := range parts {
+		body, err := m.MarshalLogs(part)
+		if err != nil {
+			return nil, err
+		}
+		values[i] = append(newEntry(kindLogs, now, len(body)), body...)
 	}
-	var spans ptrace.SpanSlice
+	return a.put(values)
+}
+
+func (a *assembler) put(values [][]byte) ([]uint64, error) {
+	numbers, err := a.durable.store.put(values...)
+	if err != nil {
+		a.hub.tb.ProcessorTrajectoryStorageFailures.Add(context.Background(), 1, withReason("put"))
+	}
+	return numbers, err
+}
+
+// passedScope is that of spans in the store that passed before anything told that
+// their trace is an agent's: no more is known of them than their place.
+const passedScope = "tracegrad/passed"
+
+// passedBefore is those spans, by trace. a.mu is held.
+func (a *assembler) passedBefore(m marks) map[pcommon.TraceID]ptrace.Traces {
+	if a.durable == nil {
+		return nil
+	}
+	out := map[pcommon.TraceID]ptrace.Traces{}
 	for id := range m {
+		var spans ptrace.SpanSlice
 		a.buf.Passed(trajectory.TraceID(id), func(span, parent trajectory.SpanID, remote bool, start, end int64) {
-			if out == (ptrace.Traces{}) {
-				out = ptrace.NewTraces()
-				spans = out.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans()
+			if _, ok := out[id]; !ok {
+				out[id] = ptrace.NewTraces()
+				ss := out[id].ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty()
+				ss.Scope().SetName(passedScope)
+				spans = ss.Spans()
 			}
 			s := spans.AppendEmpty()
 			s.SetTraceID(id)
@@ -235,20 +326,6 @@ func (a *assembler) passedBefore(m marks) (out ptrace.Traces) {
 	return out
 }
 
-// keepRecords stores the log records of a request that may be an agent's.
-func (a *assembler) keepRecords(now int64, ld plog.Logs) (uint64, error) {
-	kept := plog.NewLogs()
-	ld.CopyTo(kept)
-	for _, rl := range kept.ResourceLogs().All() {
-		for _, sl := range rl.ScopeLogs().All() {
-			sl.LogRecords().RemoveIf(func(r plog.LogRecord) bool { return !genai.Recorded(r) })
-		}
-	}
-	var m plog.ProtoMarshaler
-	body, err := m.MarshalLogs(kept)
-	return a.put(kindLogs, now, body, err)
-}
-
 // keepJump stores that the clock was set. a.mu is held: it is seldom.
 func (a *assembler) keepJump(now, by int64) {
 	if a.durable == nil {
@@ -260,17 +337,6 @@ func (a *assembler) keepJump(now, by int64) {
 	}
 }
 
-func (a *assembler) put(k kind, now int64, body []byte, err error) (uint64, error) {
-	if err != nil {
-		return 0, err
-	}
-	n, err := a.durable.store.put(append(newEntry(k, now, len(body)), body...))
-	if err != nil {
-		a.hub.tb.ProcessorTrajectoryStorageFailures.Add(context.Background(), 1, withReason("put"))
-	}
-	return n, err
-}
-
 // settle marks what the next component has taken, and deletes what nothing
 // needs. After an error of the store the next call does it.
 func (a *assembler) settle(ctx context.Context) {
@@ -278,12 +344,10 @@ func (a *assembler) settle(ctx context.Context) {
 	if d == nil {
 		return
 	}
-	var free []uint64
-	if len(a.out.queue) == 0 && d.filling == nil {
-		a.mu.Lock()
-		free, d.free = d.free, nil
-		a.mu.Unlock()
-	}
+	a.mu.Lock()
+	free := append(d.free, d.refused...)
+	d.free, d.refused = nil, nil
+	a.mu.Unlock()
 	err := d.store.settle(d.done, free)
 	if err == nil {
 		d.done = nil
@@ -298,6 +362,19 @@ func (a *assembler) settle(ctx context.Context) {
 		a.report(componentstatus.NewEvent(componentstatus.StatusOK))
 	}
 	d.failing = err != nil
+}
+
+// release deletes entries once all that was handed out until now is taken: they
+// go with the last batch.
+func (a *assembler) release(entries []uint64) {
+	switch d, n := a.durable, len(a.out.queue); {
+	case d.filling != nil:
+		d.filling.free = append(d.filling.free, entries...)
+	case n > 0:
+		a.out.queue[n-1].free = append(a.out.queue[n-1].free, entries...)
+	default:
+		d.free = append(d.free, entries...)
+	}
 }
 
 // rest is the end of an assembler with storage: what is handed out is sent,

@@ -39,7 +39,10 @@ type batch struct {
 	td           ptrace.Traces
 	trajectories int
 	bytes        int64
-	handed       []handed // with storage
+
+	// With storage.
+	handed []handed
+	free   []uint64 // entries that nothing needs once the batch is taken
 }
 
 func (o *outbox) held() int64 { return o.bytes.Load() + o.waiting.Load() }
@@ -78,6 +81,7 @@ func (a *assembler) send(ctx context.Context) {
 		}
 		if a.durable != nil {
 			a.durable.done = append(a.durable.done, b.handed...)
+			a.durable.free = append(a.durable.free, b.free...)
 		}
 		a.out.pop()
 	}

@@ -84,6 +84,9 @@ func (p *tracesProcessor) Shutdown(ctx context.Context) error {
 	if p.assembler.durable != nil {
 		return p.assembler.rest(ctx, patient)
 	}
+	if p.stop == nil && p.assembler.hub.cfg.Storage != nil {
+		return nil // it did not start: what there is stays in the storage
+	}
 	p.assembler.flush(ctx)
 	return nil
 }

@@ -3,6 +3,7 @@ package trajectoryprocessor
 import (
 	"context"
 
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/tracegrad/tracegrad/internal/buffer"
@@ -29,27 +30,98 @@ func (a *assembler) takeRecords(ctx context.Context, ld plog.Logs) error {
 	a.mu.Lock()
 	if a.stopped {
 		a.mu.Unlock()
+		if a.durable != nil {
+			return errStopped // the traces that they belong to go on after the next start
+		}
 		return nil // the traces that they belong to are handed out
 	}
 	now := a.now()
-	var items []buffer.Item
-	entry, err := a.keepFirst(func() (uint64, error) { return a.keepRecords(now, ld) })
-	if err == nil {
-		items = a.decodeRecords(ld)
-		if len(items) > 0 && a.buf.Full() {
-			err = buffer.ErrFull
-		} else {
-			err = a.insert(now, items, entry)
-		}
-	}
+	err := a.addRecords(now, ld)
 	tally, whole := a.buf.Take(), a.rested()
 	a.mu.Unlock()
 	if err != nil {
-		return a.refused(ctx, ld.LogRecordCount(), entry, err)
+		return a.refused(ctx, ld.LogRecordCount(), err)
 	}
 	a.prepare(whole, now)
 	a.hub.countTally(ctx, tally)
 	return nil
+}
+
+// addRecords puts them into the buffer. With storage they are stored before;
+// meanwhile a.mu is not held.
+func (a *assembler) addRecords(now int64, ld plog.Logs) error {
+	if a.durable == nil {
+		items := a.decodeRecords(ld)
+		switch {
+		case len(items) == 0:
+			return nil
+		case a.buf.Full():
+			return buffer.ErrFull
+		}
+		return a.buf.Add(now, items)
+	}
+	if a.buf.Full() {
+		return buffer.ErrFull
+	}
+	a.mu.Unlock()
+	parts := recordsByTrace(ld)
+	entries, err := a.keepRecords(now, parts)
+	a.mu.Lock()
+	if err != nil {
+		return err
+	}
+	defer a.needless(entries)
+	var items []buffer.Item
+	for i, part := range parts {
+		items = append(items, logged(a.decodeRecords(part), entries[i])...)
+	}
+	if len(items) > 0 && a.buf.Full() {
+		return buffer.ErrFull
+	}
+	return a.buf.Add(now, items)
+}
+
+// recordsByTrace splits a request into what may be an agent's of each trace.
+// Records that name no trace stay together if a process wrote them.
+func recordsByTrace(ld plog.Logs) []plog.Logs {
+	type origin struct {
+		trace    pcommon.TraceID
+		resource int // of records without a trace; else -1
+	}
+	var parts []plog.Logs
+	at := map[origin]int{}
+	for i, rl := range ld.ResourceLogs().All() {
+		to := map[int]plog.ResourceLogs{}
+		for _, sl := range rl.ScopeLogs().All() {
+			in := map[int]plog.ScopeLogs{}
+			for _, r := range sl.LogRecords().All() {
+				if !genai.Recorded(r) {
+					continue
+				}
+				from := origin{trace: r.TraceID(), resource: -1}
+				if from.trace.IsEmpty() {
+					from.resource = i
+				}
+				n, ok := at[from]
+				if !ok {
+					n = len(parts)
+					at[from], parts = n, append(parts, plog.NewLogs())
+				}
+				if _, ok := to[n]; !ok {
+					to[n] = parts[n].ResourceLogs().AppendEmpty()
+					rl.Resource().CopyTo(to[n].Resource())
+					to[n].SetSchemaUrl(rl.SchemaUrl())
+				}
+				if _, ok := in[n]; !ok {
+					in[n] = to[n].ScopeLogs().AppendEmpty()
+					sl.Scope().CopyTo(in[n].Scope())
+					in[n].SetSchemaUrl(sl.SchemaUrl())
+				}
+				r.CopyTo(in[n].LogRecords().AppendEmpty())
+			}
+		}
+	}
+	return parts
 }
 
 // decodeRecords turns log records into items for the buffer. a.mu is held.

@@ -135,32 +135,76 @@ func (a *assembler) note(span ptrace.Span) {
 	}
 }
 
-// copyOf returns a copy of the spans of one fate.
-func (s *sorted) copyOf(td ptrace.Traces, f fate) ptrace.Traces {
-	rest := ptrace.NewTraces()
-	at := 0
+// copyRest returns a copy of the spans that pass.
+func (s *sorted) copyRest(td ptrace.Traces) ptrace.Traces {
+	_, parts := s.split(td, pass, func(ptrace.Span) pcommon.TraceID { return pcommon.TraceID{} })
+	return parts[0]
+}
+
+// byTrace returns copies of the spans that are held, a request for each trace; td
+// itself if that is all of it.
+func (s *sorted) byTrace(td ptrace.Traces) ([]pcommon.TraceID, []ptrace.Traces) {
+	if id, ok := onlyTrace(td); ok && s.passed+s.dropped == 0 {
+		return []pcommon.TraceID{id}, []ptrace.Traces{td}
+	}
+	return s.split(td, hold, ptrace.Span.TraceID)
+}
+
+// onlyTrace is the trace of all spans of a request.
+func onlyTrace(td ptrace.Traces) (only pcommon.TraceID, ok bool) {
 	for _, rs := range td.ResourceSpans().All() {
-		var toResource ptrace.ResourceSpans
 		for _, ss := range rs.ScopeSpans().All() {
-			var toScope ptrace.ScopeSpans
+			for _, span := range ss.Spans().All() {
+				if ok && span.TraceID() != only {
+					return only, false
+				}
+				only, ok = span.TraceID(), true
+			}
+		}
+	}
+	return only, ok
+}
+
+// split copies the spans of one fate into a request for each key, in the order in
+// which the keys come.
+func (s *sorted) split(td ptrace.Traces, f fate, by func(ptrace.Span) pcommon.TraceID) (keys []pcommon.TraceID, parts []ptrace.Traces) {
+	type place struct {
+		part     int
+		rs, ss   int // positions in td of what is there last
+		resource ptrace.ResourceSpans
+		scope    ptrace.ScopeSpans
+	}
+	places := map[pcommon.TraceID]*place{}
+	at := 0
+	for i, rs := range td.ResourceSpans().All() {
+		for k, ss := range rs.ScopeSpans().All() {
 			for _, span := range ss.Spans().All() {
 				at++
 				if s.fates[at-1] != f {
 					continue
 				}
-				if toResource == (ptrace.ResourceSpans{}) {
-					toResource = rest.ResourceSpans().AppendEmpty()
-					rs.Resource().CopyTo(toResource.Resource())
-					toResource.SetSchemaUrl(rs.SchemaUrl())
+				key := by(span)
+				p := places[key]
+				if p == nil {
+					p = &place{part: len(parts), rs: -1}
+					places[key] = p
+					keys, parts = append(keys, key), append(parts, ptrace.NewTraces())
 				}
-				if toScope == (ptrace.ScopeSpans{}) {
-					toScope = toResource.ScopeSpans().AppendEmpty()
-					ss.Scope().CopyTo(toScope.Scope())
-					toScope.SetSchemaUrl(ss.SchemaUrl())
+				if p.rs != i {
+					p.resource = parts[p.part].ResourceSpans().AppendEmpty()
+					rs.Resource().CopyTo(p.resource.Resource())
+					p.resource.SetSchemaUrl(rs.SchemaUrl())
+					p.rs, p.ss = i, -1
 				}
-				span.CopyTo(toScope.Spans().AppendEmpty())
+				if p.ss != k {
+					p.scope = p.resource.ScopeSpans().AppendEmpty()
+					ss.Scope().CopyTo(p.scope.Scope())
+					p.scope.SetSchemaUrl(ss.SchemaUrl())
+					p.ss = k
+				}
+				span.CopyTo(p.scope.Spans().AppendEmpty())
 			}
 		}
 	}
-	return rest
+	return keys, parts
 }

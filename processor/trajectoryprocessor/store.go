@@ -61,6 +61,7 @@ const (
 	kindLogs   kind = 2 // an OTLP request of log records, protobuf
 	kindHanded kind = 3 // what was handed on at that time: see handed
 	kindJump   kind = 4 // the clock was set: by how many ns, 8 bytes, little endian
+	kindResume kind = 5 // a new start: after how many ns, 8 bytes, little endian
 )
 
 const (
@@ -173,14 +174,16 @@ func (s *store) read(n uint64, value []byte, f func(entry) error) error {
 		return fmt.Errorf("entry %d: %d bytes are too few", n, len(value))
 	}
 	e := entry{number: n, kind: kind(value[0]), at: int64(binary.LittleEndian.Uint64(value[1:])), body: value[entryHeader:]} //nolint:gosec // as it was written
+	s.mu.Lock()
 	switch e.kind {
 	case kindHanded:
 		s.mark(n, len(e.body)/handedSize)
-	case kindJump:
+	case kindJump, kindResume:
 		s.mark(n, 0)
 	default:
 		s.kept[n] = true
 	}
+	s.mu.Unlock()
 	if err := f(e); err != nil {
 		return fmt.Errorf("entry %d: %w", n, err)
 	}
@@ -204,31 +207,38 @@ func (s *store) take() uint64 {
 	return n
 }
 
-// put stores a request and returns its number. When it returns, the request
-// survives the end of the process. Requests of several callers are stored in one
-// transaction.
-func (s *store) put(value []byte) (uint64, error) {
+// put stores the parts of a request and returns their numbers. When it returns,
+// they survive the end of the process. Requests of several callers are stored in
+// one transaction.
+func (s *store) put(values ...[]byte) ([]uint64, error) {
+	numbers := make([]uint64, len(values))
+	w := &write{ops: make([]*storage.Operation, len(values))}
 	s.mu.Lock()
-	n := s.take()
-	err := s.write(&write{ops: []*storage.Operation{storage.SetOperation(keyOf(n), value)}})
-	if err != nil {
-		s.mu.Lock()
-		delete(s.kept, n)
-		s.mu.Unlock()
-		return 0, fmt.Errorf("storage: %w", err)
+	for i, value := range values {
+		numbers[i] = s.take()
+		w.ops[i] = storage.SetOperation(keyOf(numbers[i]), value)
 	}
-	return n, nil
+	if err := s.write(w); err != nil {
+		s.mu.Lock()
+		for _, n := range numbers {
+			delete(s.kept, n)
+		}
+		s.free = append(s.free, numbers...) // who knows what was done
+		s.mu.Unlock()
+		return nil, fmt.Errorf("storage: %w", err)
+	}
+	return numbers, nil
 }
 
 // putMark stores a mark of no trajectories.
 func (s *store) putMark(value []byte) error {
-	n, err := s.put(value)
+	numbers, err := s.put(value)
 	if err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.mark(n, 0)
+	s.mark(numbers[0], 0)
 	return nil
 }
 
@@ -283,6 +293,8 @@ func (s *store) markAt(n uint64) (int, bool) {
 
 // drop forgets an entry that cannot be read.
 func (s *store) drop(n uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	delete(s.kept, n)
 	if at, ok := s.markAt(n); ok {
 		s.marked -= s.marks[at].trajectories
@@ -303,12 +315,17 @@ func (s *store) advance() {
 	}
 }
 
-// first is the lowest number of an entry.
+// first is the lowest number of an entry. What is to be deleted may still be
+// there.
 func (s *store) first() uint64 {
+	n := s.needed
 	if len(s.marks) > 0 {
-		return min(s.marks[0].number, s.needed)
+		n = min(n, s.marks[0].number)
 	}
-	return s.needed
+	if len(s.free) > 0 {
+		n = min(n, slices.Min(s.free))
+	}
+	return n
 }
 
 // stored is how many entries there are.

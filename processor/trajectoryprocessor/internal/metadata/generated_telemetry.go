@@ -247,7 +247,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorTrajectorySpansRefused, err = builder.meter.Int64Counter(
 		"otelcol_processor_trajectory_spans_refused",
-		metric.WithDescription("Spans of requests that the sender was told to send again (full) or to give up (too_large). [Development]"),
+		metric.WithDescription("Spans of requests that the sender was told to send again (full, storage) or to give up (too_large). [Development]"),
 		metric.WithUnit("{spans}"),
 	)
 	errs = errors.Join(errs, err)

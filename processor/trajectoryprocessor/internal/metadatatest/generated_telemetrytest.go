@@ -274,7 +274,7 @@ func AssertEqualProcessorTrajectorySpansLate(t *testing.T, tt *componenttest.Tel
 func AssertEqualProcessorTrajectorySpansRefused(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_trajectory_spans_refused",
-		Description: "Spans of requests that the sender was told to send again (full) or to give up (too_large). [Development]",
+		Description: "Spans of requests that the sender was told to send again (full, storage) or to give up (too_large). [Development]",
 		Unit:        "{spans}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,

@@ -18,12 +18,12 @@ var (
 	link      = regexp.MustCompile(`\]\(([^()\s]+)\)`)
 	code      = regexp.MustCompile("(?s)```.*?\n(.*?)```|`([^`\n]+)`")
 	repoPath  = regexp.MustCompile(`^(receiver|processor|exporter|trainer|rewards|internal|distro|docs|examples|testdata|\.ci|\.github)(/[A-Za-z0-9_.-]+)*/?$`)
-	makeCall  = regexp.MustCompile(`(?:^|[\s$])make ([a-z][a-z-]*)`)
+	makeCall  = regexp.MustCompile(`(?:^|[\s$])make ([a-z][a-z0-9-]*)`)
 	toolCall  = regexp.MustCompile(`(?m)(?:^|\$ |^ +|\| )(?:bin/)?tracegrad((?: +[^\s|>#;&]+| +'[^']*'| +"[^"]*")*)`)
 	longFlag  = regexp.MustCompile(`(?:^|\s)(--[a-z][a-z-]*)`)
 	quoted    = regexp.MustCompile(`'[^']*'|"[^"]*"`)
 	heading   = regexp.MustCompile(`(?m)^## (tracegrad[a-z ]*)$`)
-	makeEntry = regexp.MustCompile(`(?m)^([a-z][a-z-]*):`)
+	makeEntry = regexp.MustCompile(`(?m)^([a-z][a-z0-9-]*):`)
 )
 
 func docs(t *testing.T) []string {

@@ -37,7 +37,7 @@ func whole(t *testing.T, set dataset.Set) map[string]int {
 	seen := map[string]int{}
 	for _, r := range set.Trajectories {
 		k := key{r.TrajectoryID, r.Revision, r.Batch}
-		assert.Equal(t, want[k.id], [2]int{steps[k], messages[k]}, "steps and messages of %v", k)
+		assert.Equal(t, [2]int{steps[k], messages[k]}, want[k.id], "steps and messages of %v", k)
 		seen[k.id]++
 	}
 	return seen

@@ -345,7 +345,7 @@ func (a *assembler) settle(ctx context.Context) {
 		return
 	}
 	a.mu.Lock()
-	free := append(d.free, d.refused...)
+	free := slices.Concat(d.free, d.refused)
 	d.free, d.refused = nil, nil
 	a.mu.Unlock()
 	err := d.store.settle(d.done, free)

@@ -92,7 +92,7 @@ func TestWhatIsMarkedDoesNotGoOutAgain(t *testing.T) {
 			time.Sleep(time.Minute)
 			synctest.Wait()
 			l.end(t)
-			assert.Empty(t, len(trajectories(t, l.sink.AllTraces())), "life %d", life)
+			assert.Empty(t, trajectories(t, l.sink.AllTraces()), "life %d", life)
 		}
 	})
 }

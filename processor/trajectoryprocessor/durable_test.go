@@ -219,7 +219,7 @@ func (p plan) lives(t *testing.T) map[string]*trajectory.Trajectory {
 	}
 	l.end(t)
 	out = append(out, l.sink.AllTraces()...)
-	assert.Greater(t, len(out), 0)
+	assert.NotEmpty(t, out)
 	return p.live(t, trajectories(t, out))
 }
 

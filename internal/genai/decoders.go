@@ -1,6 +1,8 @@
 package genai
 
 import (
+	"iter"
+
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -50,6 +52,16 @@ func (d *Decoders) Drop(id trajectory.TraceID) {
 		dec.Forget()
 		d.spare = append(d.spare, dec)
 	}
+}
+
+// Refused forgets what it decoded of spans that were not taken after all: texts
+// that come again are then counted again.
+func (d *Decoders) Refused(spans iter.Seq[*trajectory.Span]) {
+	for s := range spans {
+		d.Drop(s.TraceID)
+	}
+	d.loose.Forget()
+	d.looseSize = 0
 }
 
 // Take is the decoder of a trace, nil for none. It is the caller's.

@@ -106,7 +106,7 @@ func (a *assembler) add(now int64, td ptrace.Traces, s *sorted, m marks) error {
 		return buffer.ErrFull
 	}
 	if a.durable == nil {
-		return a.buf.Add(now, a.decode(td, s))
+		return a.insert(now, a.decode(td, s))
 	}
 	before := a.passedBefore(m)
 	a.mu.Unlock()
@@ -123,7 +123,22 @@ func (a *assembler) add(now int64, td ptrace.Traces, s *sorted, m marks) error {
 	for i := range items {
 		items[i].Log = entries[items[i].Span.TraceID]
 	}
-	return a.buf.Add(now, items)
+	return a.insert(now, items)
+}
+
+// insert puts items into the buffer: all or, with an error, none.
+func (a *assembler) insert(now int64, items []buffer.Item) error {
+	err := a.buf.Add(now, items)
+	if err != nil {
+		a.decoders.Refused(func(yield func(*trajectory.Span) bool) {
+			for i := range items {
+				if !yield(items[i].Span) {
+					return
+				}
+			}
+		})
+	}
+	return err
 }
 
 // rested drops the decoders of traces that became whole, and returns the traces

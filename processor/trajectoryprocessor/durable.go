@@ -182,9 +182,9 @@ func (r *replay) add(e entry, decode func() []buffer.Item) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	items := logged(decode(), e.number)
-	err := a.buf.Add(e.at, items)
+	err := a.insert(e.at, items)
 	for errors.Is(err, buffer.ErrFull) && a.buf.Evict(e.at) {
-		err = a.buf.Add(e.at, logged(decode(), e.number))
+		err = a.insert(e.at, logged(decode(), e.number))
 	}
 	for _, w := range a.rested() {
 		a.decoders.Recycle(w.decoder) // what was handed on already need not be made again

@@ -257,6 +257,27 @@ func TestASenderIsAskedToRetryWhenMemoryIsFull(t *testing.T) {
 	})
 }
 
+// TestARefusedRequestIsNoCheaperTheNextTime: what a decoder remembers of it was
+// not taken.
+func TestARefusedRequestIsNoCheaperTheNextTime(t *testing.T) {
+	for _, parent := range []byte{0, 1} {
+		cfg := defaults()
+		cfg.MaxMemoryMiB, cfg.MaxTrajectoryMiB = 1, 1
+		p := start(t, cfg, nopSettings(), nil)
+		big := func(trace byte) ptrace.Traces {
+			s := chat(trace, 2, parent)
+			s.attrs["gen_ai.input.messages"] = `[{"role":"user","parts":[{"type":"text","content":"` + strings.Repeat(string('a'+rune(trace)), 400<<10) + `"}]}]`
+			return request(s)
+		}
+		require.NoError(t, p.ConsumeTraces(t.Context(), big(1)))
+		require.NoError(t, p.ConsumeTraces(t.Context(), big(2)))
+		for range 3 {
+			require.Error(t, p.ConsumeTraces(t.Context(), big(3)))
+		}
+		p.stop(t)
+	}
+}
+
 func TestAMissingRewardKeepsATrajectoryFromTraining(t *testing.T) {
 	cfg := defaults()
 	cfg.Rewards.File = "testdata/mask.yaml"

@@ -58,7 +58,7 @@ func (a *assembler) addRecords(now int64, ld plog.Logs) error {
 		case a.buf.Full():
 			return buffer.ErrFull
 		}
-		return a.buf.Add(now, items)
+		return a.insert(now, items)
 	}
 	if a.buf.Full() {
 		return buffer.ErrFull
@@ -78,7 +78,7 @@ func (a *assembler) addRecords(now int64, ld plog.Logs) error {
 	if len(items) > 0 && a.buf.Full() {
 		return buffer.ErrFull
 	}
-	return a.buf.Add(now, items)
+	return a.insert(now, items)
 }
 
 // recordsByTrace splits a request into what may be an agent's of each trace.

@@ -73,9 +73,9 @@ func newAssembler(h *hub, next consumer.Traces) *assembler {
 func (a *assembler) take(ctx context.Context, td ptrace.Traces) (rest ptrace.Traces, some bool, err error) {
 	marks := a.marked(ctx, td)
 	a.mu.Lock()
-	if a.stopped {
+	if err := a.closed(); err != nil {
 		a.mu.Unlock()
-		return td, false, errStopped
+		return td, false, err
 	}
 	now := a.now()
 	s := a.sort(td, marks)
@@ -97,6 +97,18 @@ func (a *assembler) take(ctx context.Context, td ptrace.Traces) (rest ptrace.Tra
 		return td, false, nil
 	}
 	return s.copyRest(td), true, nil
+}
+
+// closed says why nothing can be taken. Pipelines start one after the other:
+// records may come before the store of the traces was gone through. a.mu is held.
+func (a *assembler) closed() error {
+	switch {
+	case a.stopped:
+		return errStopped
+	case a.hub.cfg.Storage != nil && a.durable == nil:
+		return errReading
+	}
+	return nil
 }
 
 // add decodes the spans that are held and puts them into the buffer. With storage

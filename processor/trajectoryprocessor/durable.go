@@ -248,17 +248,18 @@ func (a *assembler) keep(now int64, td ptrace.Traces, s *sorted, before map[pcom
 	values := make([][]byte, len(parts))
 	var m ptrace.ProtoMarshaler
 	for i, part := range parts {
-		values[i] = newEntry(kindTraces, now, m.TracesSize(part))
-		for _, one := range []ptrace.Traces{before[ids[i]], part} { // two messages in one: their lists are joined
-			if one == (ptrace.Traces{}) {
-				continue
-			}
-			body, err := m.MarshalTraces(one)
-			if err != nil {
+		body, err := m.MarshalTraces(part)
+		if err != nil {
+			return nil, err
+		}
+		var structure []byte
+		if passed, ok := before[ids[i]]; ok {
+			if structure, err = m.MarshalTraces(passed); err != nil {
 				return nil, err
 			}
-			values[i] = append(values[i], body...)
 		}
+		values[i] = newEntry(kindTraces, now, len(structure)+len(body))
+		values[i] = append(append(values[i], structure...), body...) // two messages in one: their lists are joined
 	}
 	numbers, err := a.put(values)
 	if err != nil {

@@ -303,23 +303,32 @@ func TestGaugesMayBeReadDuringTheStart(t *testing.T) {
 
 var _ storage.Client = (*disk)(nil)
 
+// firstCall and secondCall are traces of a bare client, in one conversation.
+func firstCall() testSpan { return call(1, "["+asked+"]", "["+tracks+"]") }
+
+func secondCall() testSpan { return call(2, "["+asked+","+tracks+","+tracked+"]", "["+answered+"]") }
+
+const (
+	asked    = `{"role":"user","parts":[{"type":"text","content":"Where is my parcel?"}]}`
+	tracks   = `{"role":"assistant","parts":[{"type":"tool_call","id":"call_1","name":"track","arguments":{"id":1}}]}`
+	tracked  = `{"role":"tool","parts":[{"type":"tool_call_response","id":"call_1","response":"Oslo"}]}`
+	answered = `{"role":"assistant","parts":[{"type":"text","content":"In Bergen."}]}`
+)
+
+func call(trace byte, in, out string) testSpan {
+	c := chat(trace, 2, 0)
+	c.attrs["gen_ai.input.messages"], c.attrs["gen_ai.output.messages"] = in, out
+	return c
+}
+
 // TestNoHalfOfATrajectoryComesBack: a request of two traces, of which one lives for long.
 func TestNoHalfOfATrajectoryComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := emptyDisk()
 		l := beginWith(t, d, defaults(), nil)
-		step := func(trace byte, in, out string) testSpan {
-			c := chat(trace, 2, 0)
-			c.attrs["gen_ai.input.messages"], c.attrs["gen_ai.output.messages"] = in, out
-			return c
-		}
-		u1 := `{"role":"user","parts":[{"type":"text","content":"Where is my parcel?"}]}`
-		a1 := `{"role":"assistant","parts":[{"type":"tool_call","id":"call_1","name":"track","arguments":{"id":1}}]}`
-		u2 := `{"role":"tool","parts":[{"type":"tool_call_response","id":"call_1","response":"Oslo"}]}`
-		a2 := `{"role":"assistant","parts":[{"type":"text","content":"In Bergen."}]}`
-		require.NoError(t, l.traces.ConsumeTraces(t.Context(), request(step(1, "["+u1+"]", "["+a1+"]"))))
+		require.NoError(t, l.traces.ConsumeTraces(t.Context(), request(firstCall())))
 		time.Sleep(time.Second)
-		require.NoError(t, l.traces.ConsumeTraces(t.Context(), request(step(2, "["+u1+","+a1+","+u2+"]", "["+a2+"]"), agent(9, 2, 1))))
+		require.NoError(t, l.traces.ConsumeTraces(t.Context(), request(secondCall(), agent(9, 2, 1))))
 		for i := range byte(18) { // trace 9 lives on
 			time.Sleep(45 * time.Second)
 			require.NoError(t, l.traces.ConsumeTraces(t.Context(), request(chat(9, 10+i, 2))))
@@ -418,20 +427,11 @@ func shortly() (context.Context, context.CancelFunc) {
 // TestTwoCrashesAreNoMoreThanOne: the clocks of the second life are those that the third goes through.
 func TestTwoCrashesAreNoMoreThanOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		u1 := `{"role":"user","parts":[{"type":"text","content":"Where is my parcel?"}]}`
-		a1 := `{"role":"assistant","parts":[{"type":"tool_call","id":"call_1","name":"track","arguments":{"id":1}}]}`
-		u2 := `{"role":"tool","parts":[{"type":"tool_call_response","id":"call_1","response":"Oslo"}]}`
-		a2 := `{"role":"assistant","parts":[{"type":"text","content":"In Bergen."}]}`
-		step := func(trace byte, in, out string) testSpan {
-			c := chat(trace, 2, 0)
-			c.attrs["gen_ai.input.messages"], c.attrs["gen_ai.output.messages"] = in, out
-			return c
-		}
 		d := emptyDisk()
 		l := beginWith(t, d, defaults(), nil)
-		first := request(step(1, "["+u1+"]", "["+a1+"]"))
+		first := request(firstCall())
 		time.Sleep(time.Second)
-		require.NoError(t, l.traces.ConsumeTraces(t.Context(), request(step(2, "["+u1+","+a1+","+u2+"]", "["+a2+"]"))))
+		require.NoError(t, l.traces.ConsumeTraces(t.Context(), request(secondCall())))
 		d.kill()
 		l.end(t)
 		time.Sleep(5 * time.Minute)
@@ -530,4 +530,27 @@ func TestAStartThatFailsTouchesNothing(t *testing.T) {
 		require.NoError(t, p.Shutdown(t.Context()))
 		assert.Empty(t, trajectories(t, sink.AllTraces()), "of a store that was read in part")
 	})
+}
+
+// TestNothingIsTakenBeforeTheStoreWasGoneThrough: pipelines start one after the
+// other, and what came in between would not be stored.
+func TestNothingIsTakenBeforeTheStoreWasGoneThrough(t *testing.T) {
+	cfg := defaults()
+	cfg.Storage = &diskID
+	f := NewFactory()
+	traces, err := f.CreateTraces(t.Context(), nopSettings(), cfg, new(consumertest.TracesSink))
+	require.NoError(t, err)
+	logs, err := f.CreateLogs(t.Context(), nopSettings(), cfg, new(consumertest.LogsSink))
+	require.NoError(t, err)
+	host := diskHost{componenttest.NewNopHost(), emptyDisk()}
+	require.NoError(t, logs.Start(t.Context(), host))
+	td := request(chat(1, 2, 1))
+	said := written(td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0), "gen_ai.user.message", "user", "Hi")
+	require.ErrorIs(t, logs.ConsumeLogs(t.Context(), said), errReading)
+	require.ErrorIs(t, traces.ConsumeTraces(t.Context(), td), errReading)
+	require.NoError(t, traces.Start(t.Context(), host))
+	require.NoError(t, logs.ConsumeLogs(t.Context(), said))
+	require.NoError(t, traces.ConsumeTraces(t.Context(), td))
+	require.NoError(t, logs.Shutdown(t.Context()))
+	require.NoError(t, traces.Shutdown(t.Context()))
 }

@@ -13,7 +13,10 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
-var errStopped = errors.New("trajectory processor has stopped")
+var (
+	errStopped = errors.New("trajectory processor has stopped")
+	errReading = errors.New("trajectory processor is still going through its storage: send again")
+)
 
 // tracesProcessor is the thin shell of an assembler: it starts and stops its
 // clock.

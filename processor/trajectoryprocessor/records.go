@@ -28,12 +28,12 @@ func recorded(ld plog.Logs) bool {
 // with an error, nothing.
 func (a *assembler) takeRecords(ctx context.Context, ld plog.Logs) error {
 	a.mu.Lock()
-	if a.stopped {
+	if err := a.closed(); err != nil {
 		a.mu.Unlock()
-		if a.durable != nil {
-			return errStopped // the traces that they belong to go on after the next start
+		if a.hub.cfg.Storage == nil {
+			return nil // the traces that they belong to are handed out
 		}
-		return nil // the traces that they belong to are handed out
+		return err
 	}
 	now := a.now()
 	err := a.addRecords(now, ld)

@@ -74,6 +74,10 @@ const (
 	stride = 1024
 
 	entryHeader = 9
+
+	// What is read at once.
+	mostAtOnce = 256
+	pageBytes  = 4 * mib
 )
 
 // openStore opens what the processor left, if it left anything.
@@ -141,14 +145,22 @@ func newEntry(k kind, at int64, room int) []byte {
 // load calls f with the entries in order. One that f cannot read is set aside,
 // and is among the errors that are returned first.
 func (s *store) load(ctx context.Context, f func(entry) error) (unreadable []error, err error) {
-	const some = 64
-	for from := s.bounds.first; from < s.bounds.limit; from += some {
+	some := uint64(1) // entries at a time: more of small ones, fewer of large ones
+	for from, next := s.bounds.first, uint64(0); from < s.bounds.limit; from = next {
 		var ops []*storage.Operation
-		for n := from; n < min(from+some, s.bounds.limit); n++ {
+		next = min(from+some, s.bounds.limit)
+		for n := from; n < next; n++ {
 			ops = append(ops, storage.GetOperation(keyOf(n)))
 		}
 		if err := s.client.Batch(ctx, ops...); err != nil {
 			return unreadable, fmt.Errorf("storage: read: %w", err)
+		}
+		size := 0
+		for _, op := range ops {
+			size += len(op.Value)
+		}
+		if some = min(2*some, mostAtOnce); size > pageBytes {
+			some = max(some/4, 1)
 		}
 		for i, op := range ops {
 			if op.Value == nil {

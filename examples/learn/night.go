@@ -180,9 +180,6 @@ func (s *seed) night(ctx context.Context) (out nightly, err error) {
 			return out, err
 		}
 	}
-	if code == 1 && s.days > 1 { // there may be nothing left to learn
-		return nightly{Reason: "tracegrad train made no bundle: see above"}, nil
-	}
 	if code != 0 {
 		return out, fmt.Errorf("tracegrad train: exit code %d", code)
 	}

@@ -1,6 +1,7 @@
 package buffer
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"hash/fnv"
 	"time"
@@ -40,6 +41,7 @@ type witness struct {
 
 const (
 	maxWitnesses = 1 << 16
+	maxKeyBytes  = 64
 	skew         = int64(30 * time.Second)       // of clocks, where an id says that it is one call
 	nested       = int64(100 * time.Millisecond) // likewise, where nothing but the text does
 )
@@ -149,13 +151,13 @@ func (w witness) sees(gateway witness, key witnessKey) bool {
 func keysOf(s *trajectory.Span) []witnessKey {
 	var keys []witnessKey
 	if s.Call.ResponseID != "" {
-		keys = append(keys, witnessKey(byResponse+s.Call.ResponseID))
+		keys = append(keys, keyOf(byResponse, s.Call.ResponseID))
 	}
 	said := fnv.New128a()
 	for _, m := range s.Call.Reply {
 		for _, c := range m.ToolCalls {
 			if c.ID != "" {
-				keys = append(keys, witnessKey(byToolCall+c.ID))
+				keys = append(keys, keyOf(byToolCall, c.ID))
 			}
 		}
 		fmt.Fprintf(said, "%x ", m.Key())
@@ -166,6 +168,15 @@ func keysOf(s *trajectory.Span) []witnessKey {
 	}
 	fmt.Fprintf(said, "%x", asked[len(asked)-1])
 	return append(keys, witnessKey(byContent+string(said.Sum(nil))))
+}
+
+// keyOf is the key of an id: of a long one a hash, for keys outlive their traces.
+func keyOf(kind, id string) witnessKey {
+	if len(id) <= maxKeyBytes {
+		return witnessKey(kind + id)
+	}
+	h := sha256.Sum256([]byte(id))
+	return witnessKey(kind + "sha256:" + string(h[:]))
 }
 
 // rehome moves the trace that the gateway made for a call below the agent's span

@@ -123,7 +123,7 @@ func (d *Decoder) DecodeRecord(res pcommon.Resource, scope pcommon.Instrumentati
 	if s.TraceID == (trajectory.TraceID{}) && !ofSession(s) {
 		return nil
 	}
-	s.Size = 256 + d.memo.added - added + len(s.In) + len(s.Out)
+	s.Size = held(s, d.memo.added-added)
 	return s
 }
 

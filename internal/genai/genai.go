@@ -132,17 +132,7 @@ func (d *Decoder) Decode(res pcommon.Resource, scope pcommon.InstrumentationScop
 		s = d.recorded(s, span)
 	}
 	s.Facts = append(s.Facts, facts(span)...)
-	s.Size = 256 + d.memo.added - added + len(s.In) + len(s.Out) + len(s.Error)
-	if s.Call != nil {
-		s.Size += 256 + 8*len(s.Call.Prompt) + 8*len(s.Call.Reply)
-		s.Size += 4 * (len(s.Call.PromptTokenIDs) + len(s.Call.TokenIDs) + len(s.Call.Logprobs))
-	}
-	if s.Tool != nil {
-		s.Size += len(s.Tool.Arguments)
-		if s.Tool.Result != nil {
-			s.Size += len(*s.Tool.Result)
-		}
-	}
+	s.Size = held(s, d.memo.added-added)
 	return s
 }
 

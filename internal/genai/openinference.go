@@ -85,10 +85,10 @@ func (r *reader) metadata(s *trajectory.Span) {
 	}
 	o := parse(raw)
 	if s.Conversation == "" {
-		s.Conversation = o.first("session_id", "thread_id", "conversation_id").asText()
+		s.Conversation = strings.Clone(o.first("session_id", "thread_id", "conversation_id").asText()) // the JSON is long
 	}
 	if s.User == "" {
-		s.User = o.get("user_id").asText()
+		s.User = strings.Clone(o.get("user_id").asText())
 	}
 	if !o.get("ls_integration").exists() {
 		return
@@ -98,7 +98,7 @@ func (r *reader) metadata(s *trajectory.Span) {
 		s.Graph = uint8(min(2+strings.Count(ns, "|"), 255)) //nolint:gosec // at most 255
 	}
 	if s.Agent == "" {
-		s.Agent = o.get("lc_agent_name").asText()
+		s.Agent = strings.Clone(o.get("lc_agent_name").asText())
 	}
 	if r.marked && s.ParentID == (trajectory.SpanID{}) && s.Graph == 1 && s.Role == trajectory.RoleOther {
 		s.Role = trajectory.RoleAgentSpan // the graph itself

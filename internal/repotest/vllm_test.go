@@ -156,6 +156,7 @@ func TestVLLMTokens(t *testing.T) {
 		}
 		assert.Equal(t, want, x.Tokens, call)
 	}
+	t.Run("reroll", func(t *testing.T) { testReroll(t, server) })
 }
 
 // judge holds steps against a forward pass: every log-probability to 1e-5, and

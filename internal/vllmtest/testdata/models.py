@@ -7,7 +7,9 @@ noise, which is what a test of tokens wants. Its name is the folder's, as vLLM's
 resolver compares it with the adapters' base_model_name_or_path.
 """
 
+import json
 import sys
+from pathlib import Path
 
 import torch
 from peft import LoraConfig, get_peft_model
@@ -45,6 +47,38 @@ def tokenizer() -> PreTrainedTokenizerFast:
     return made
 
 
+def learn(model: str, words: PreTrainedTokenizerFast, to: str) -> None:
+    """Makes an adapter that knows attempt.json by heart: calls its tool, and answers when it sees the result."""
+    attempt = json.loads(Path(__file__).with_name("attempt.json").read_text(encoding="utf-8"))
+    rows = []
+    for i, message in enumerate(attempt["messages"]):
+        if message["role"] == "assistant":
+            before, after = (
+                words.apply_chat_template(attempt["messages"][: i + more], tools=attempt["tools"], add_generation_prompt=not more, return_dict=False)
+                for more in (0, 1)
+            )
+            reply = after[len(before) : len(after) - after[::-1].index(words.eos_token_id)]
+            rows.append((torch.tensor([before + reply]), len(reply)))
+    base = Qwen3ForCausalLM.from_pretrained(model, dtype=torch.float32)
+    caller = get_peft_model(base, LoraConfig(task_type="CAUSAL_LM", r=16, lora_alpha=32, target_modules="all-linear"))
+    optimizer = torch.optim.Adam([p for p in caller.parameters() if p.requires_grad], lr=2e-3)
+    for _ in range(200):
+        least = 1.0  # probability of a token
+        optimizer.zero_grad()
+        for ids, n in rows:
+            logprobs = caller(ids).logits[0, -n - 1 : -1].log_softmax(-1).gather(1, ids[0, -n:, None])
+            (-logprobs.mean()).backward()
+            least = min(least, logprobs.min().exp().item())
+        if least > 0.7:  # so small a model cannot be much surer
+            break
+        optimizer.step()
+    else:
+        raise SystemExit("caller did not learn attempt.json")
+    for each in caller.peft_config.values():
+        each.base_model_name_or_path = model
+    caller.save_pretrained(to)
+
+
 def main(model: str, adapters: str) -> None:
     words = tokenizer()
     words.save_pretrained(model)
@@ -64,6 +98,7 @@ def main(model: str, adapters: str) -> None:
     for each in tuned.peft_config.values():
         each.base_model_name_or_path = model
     tuned.save_pretrained(f"{adapters}/tuned")
+    learn(model, words, f"{adapters}/caller")
 
 
 main(*sys.argv[1:])

@@ -4,6 +4,7 @@ package main
 
 import (
 	fileexporter "github.com/open-telemetry/opentelemetry-collector-contrib/exporter/fileexporter"
+	kafkaexporter "github.com/open-telemetry/opentelemetry-collector-contrib/exporter/kafkaexporter"
 	basicauthextension "github.com/open-telemetry/opentelemetry-collector-contrib/extension/basicauthextension"
 	bearertokenauthextension "github.com/open-telemetry/opentelemetry-collector-contrib/extension/bearertokenauthextension"
 	healthcheckextension "github.com/open-telemetry/opentelemetry-collector-contrib/extension/healthcheckextension"
@@ -13,6 +14,7 @@ import (
 	redactionprocessor "github.com/open-telemetry/opentelemetry-collector-contrib/processor/redactionprocessor"
 	resourceprocessor "github.com/open-telemetry/opentelemetry-collector-contrib/processor/resourceprocessor"
 	transformprocessor "github.com/open-telemetry/opentelemetry-collector-contrib/processor/transformprocessor"
+	kafkareceiver "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/kafkareceiver"
 	parquetexporter "github.com/tracegrad/tracegrad/exporter/parquetexporter"
 	trajectoryprocessor "github.com/tracegrad/tracegrad/processor/trajectoryprocessor"
 	feedbackreceiver "github.com/tracegrad/tracegrad/receiver/feedbackreceiver"
@@ -74,6 +76,7 @@ func components() (otelcol.Factories, error) {
 		otlpreceiver.NewFactory(),
 		feedbackreceiver.NewFactory(),
 		gatewayreceiver.NewFactory(),
+		kafkareceiver.NewFactory(),
 	)
 	if err != nil {
 		return otelcol.Factories{}, err
@@ -82,6 +85,7 @@ func components() (otelcol.Factories, error) {
 		otlpreceiver.NewFactory().Type():     "go.opentelemetry.io/collector/receiver/otlpreceiver v0.158.0",
 		feedbackreceiver.NewFactory().Type(): "github.com/tracegrad/tracegrad v0.0.0",
 		gatewayreceiver.NewFactory().Type():  "github.com/tracegrad/tracegrad v0.0.0",
+		kafkareceiver.NewFactory().Type():    "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/kafkareceiver v0.158.0",
 	})
 
 	factories.Exporters, err = otelcol.MakeFactoryMap[exporter.Factory](
@@ -90,6 +94,7 @@ func components() (otelcol.Factories, error) {
 		otlpexporter.NewFactory(),
 		otlphttpexporter.NewFactory(),
 		fileexporter.NewFactory(),
+		kafkaexporter.NewFactory(),
 		parquetexporter.NewFactory(),
 	)
 	if err != nil {
@@ -101,6 +106,7 @@ func components() (otelcol.Factories, error) {
 		otlpexporter.NewFactory().Type():     "go.opentelemetry.io/collector/exporter/otlpexporter v0.158.0",
 		otlphttpexporter.NewFactory().Type(): "go.opentelemetry.io/collector/exporter/otlphttpexporter v0.158.0",
 		fileexporter.NewFactory().Type():     "github.com/open-telemetry/opentelemetry-collector-contrib/exporter/fileexporter v0.158.0",
+		kafkaexporter.NewFactory().Type():    "github.com/open-telemetry/opentelemetry-collector-contrib/exporter/kafkaexporter v0.158.0",
 		parquetexporter.NewFactory().Type():  "github.com/tracegrad/tracegrad v0.0.0",
 	})
 

@@ -31,6 +31,9 @@ func shipped(t *testing.T) []string {
 func TestShippedConfigsAreValid(t *testing.T) {
 	env := withBundle(t)
 	for _, config := range shipped(t) {
+		if strings.Contains(read(t, config), "load_balancing:") {
+			continue // for another Collector: internal/scaleout runs them
+		}
 		abs, err := filepath.Abs(filepath.Join(root, config))
 		require.NoError(t, err)
 		run(t, filepath.Join(root, "examples/quickstart"), env, collector(t), "validate", "--config", abs)

@@ -46,6 +46,7 @@ var rooms = []room{
 	{folder: "internal/cmd/frameworks", imports: []string{"internal/doctor"}},
 	{folder: "internal/cmd/benchgroups", imports: []string{"internal/dataset", "internal/trajectory", "rewards", "trainer/grpo", "trainer/query"}},
 	{folder: "internal/repotest"},
+	{folder: "internal/scaleout"}, // tests of several Collectors
 	{folder: "rewards", imports: []string{"internal/trajectory"}},
 	{folder: "receiver", imports: append([]string{"internal/bundle"}, nouns...), pdata: true},
 	{folder: "processor", imports: append([]string{"internal/buffer"}, nouns...), pdata: true},

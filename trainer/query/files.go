@@ -2,49 +2,75 @@ package query
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 )
 
 // addFiles creates files.<table>: the rows of its files under the columns of
 // v1.<table>, plus what newer writers added.
 func (db *DB) addFiles(ctx context.Context, table string) error {
-	from := "CREATE VIEW files." + table + " AS FROM v1." + table
-	files := db.files[table]
-	if len(files) == 0 {
-		return db.exec(ctx, from)
-	}
-	if err := db.checkFiles(ctx, table); err != nil {
+	alike, err := db.checkFiles(ctx, table)
+	if err != nil {
 		return err
 	}
-	return db.exec(ctx, from+" UNION ALL BY NAME FROM "+scan(files))
+	text := "CREATE VIEW files." + table + " AS FROM v1." + table
+	for _, files := range alike {
+		text += " UNION ALL BY NAME FROM " + scan(files)
+	}
+	if err := db.exec(ctx, text); err != nil {
+		return fmt.Errorf("read table %s: files disagree about the type of a column: rewrite those that differ from docs/dataset.md: %w", table, err)
+	}
+	return nil
 }
 
+// scan reads files that have the same columns. (With union_by_name, each
+// mention of the table would open every file.)
 func scan(files []string) string {
-	return "read_parquet(" + quoteAll(files) + ", union_by_name = true, hive_partitioning = false)"
+	return "read_parquet(" + quoteAll(files) + ", hive_partitioning = false)"
 }
 
-// checkFiles reads the footers of all files at once; only if something is
-// wrong does it go looking for the file.
-func (db *DB) checkFiles(ctx context.Context, table string) error {
-	if db.checkColumns(ctx, table, db.files[table]) == nil {
-		var lacking int
-		text := "SELECT count(*) FROM (SELECT file_name FROM parquet_schema(" + quoteAll(db.files[table]) + ") GROUP BY file_name" +
-			" HAVING count(DISTINCT name) FILTER (name IN " + quoteAll(required[table]) + ") < " + strconv.Itoa(len(required[table])) + ")"
-		if err := db.sql.QueryRowContext(ctx, text).Scan(&lacking); err != nil {
-			return explained(err)
-		}
-		if lacking == 0 {
-			return nil
-		}
+// checkFiles reads the footers of all files once and gives the files by their
+// columns: those of one list have the same. Only if something is wrong does it
+// go looking for the file.
+func (db *DB) checkFiles(ctx context.Context, table string) ([][]string, error) {
+	if len(db.files[table]) == 0 {
+		return nil, nil
+	}
+	alike, err := db.alike(ctx, table)
+	for _, files := range alike {
+		err = errors.Join(err, db.checkColumns(ctx, table, files[0]))
+	}
+	if err == nil {
+		return alike, nil
 	}
 	for _, file := range db.files[table] {
-		if err := db.checkColumns(ctx, table, []string{file}); err != nil {
-			return fmt.Errorf("read %s: %w: move the file out of the dataset, or write it again", file, err)
+		if err := db.checkColumns(ctx, table, file); err != nil {
+			return nil, fmt.Errorf("read %s: %w: move the file out of the dataset, or write it again", file, err)
 		}
 	}
-	return fmt.Errorf("read table %s: files disagree about the type of a column: rewrite those that differ from docs/dataset.md", table)
+	return nil, err
+}
+
+// alike gives the files of a table by their columns.
+func (db *DB) alike(ctx context.Context, table string) (out [][]string, err error) {
+	rows, err := db.sql.QueryContext(ctx, statement("run/alike"), db.files[table])
+	if err != nil {
+		return nil, explained(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var list any
+		if err := rows.Scan(&list); err != nil {
+			return nil, explained(err)
+		}
+		var files []string
+		for _, file := range list.([]any) {
+			files = append(files, file.(string))
+		}
+		out = append(out, files)
+	}
+	return out, explained(rows.Err())
 }
 
 // required are the columns that make rows count and that tell the tables apart;
@@ -57,8 +83,8 @@ var required = map[string][]string{
 	"facts":        {"fact_id", "batch", "name"},
 }
 
-func (db *DB) checkColumns(ctx context.Context, table string, files []string) error {
-	have, err := db.columns(ctx, scan(files))
+func (db *DB) checkColumns(ctx context.Context, table, file string) error {
+	have, err := db.columns(ctx, scan([]string{file}))
 	if err != nil {
 		return fmt.Errorf("it is not a Parquet file that can be read (%s)", firstLine(err))
 	}

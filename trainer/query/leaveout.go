@@ -14,14 +14,14 @@ import (
 func (db *DB) leaveOut(ctx context.Context, say func(file string, err error)) error {
 	sets := map[string]bool{}
 	for _, table := range dataset.Tables {
-		if len(db.files[table]) == 0 || db.checkFiles(ctx, table) == nil {
+		if _, err := db.checkFiles(ctx, table); err == nil {
 			continue
 		}
 		for _, file := range db.files[table] {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if err := db.checkColumns(ctx, table, []string{file}); err != nil {
+			if err := db.checkColumns(ctx, table, file); err != nil {
 				sets[filepath.Base(file)] = true
 				say(file, err)
 			}

@@ -1,6 +1,7 @@
 package rewards
 
 import (
+	"strings"
 	"testing"
 )
 
@@ -32,5 +33,40 @@ func BenchmarkParse(b *testing.B) {
 		if _, err := Parse("rewards.yaml", src); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkLargest runs functions of the library on the largest text that
+// maxWork admits: none should take 10 ms.
+func BenchmarkLargest(b *testing.B) {
+	for name, c := range map[string]struct {
+		expr string
+		size int
+	}{
+		"similarity": {`similarity(output, upper(output))`, 1400},
+		"rougeL":     {`rougeL(output, output)`, 2800},
+		"f1":         {`f1(output, output)`, maxWork/perByte/2 - 1},
+		"sameText":   {`sameText(output, "")`, maxWork/perByte - 1},
+		"lastNumber": {`lastNumber(output)`, maxWork/perMatch - 1},
+		"validJSON":  {`validJSON(output, '{"type":"array","items":{"type":"integer","minimum":1}}')`, maxWork/perJSON - 1},
+		"supported":  {`supported(output, "([0-9]+)", tools)`, 20_000},
+		"coverage":   {`coverage(split(output, " "), ["a"])`, 70_000},
+	} {
+		b.Run(name, func(b *testing.B) {
+			e, err := Parse("rewards.yaml", []byte("rewards:\n  - name: x\n    expr: |-\n      "+c.expr+"\n"))
+			if err != nil {
+				b.Fatal(err)
+			}
+			tr := completeTrajectory()
+			tr.Output = strings.Repeat("é", 7) + strings.Repeat(" 1 a", c.size/4-7)
+			if name == "validJSON" {
+				tr.Output = "[" + strings.Repeat("1, ", c.size/3-2) + "1]"
+			}
+			for b.Loop() {
+				if r := e.Score(tr, nil, now); r[0].Reason == ReasonLimit {
+					b.Fatal(r[0].Explanation)
+				}
+			}
+		})
 	}
 }

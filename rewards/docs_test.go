@@ -161,7 +161,15 @@ func kindName(t reflect.Type) string {
 }
 
 func functionTable() string {
-	return "Functions: `" + strings.Join(functionNames(), "`, `") + "`.\n"
+	var b strings.Builder
+	b.WriteString("Of the language: `" + strings.Join(allowed, "`, `") + "`.\n")
+	for _, g := range library {
+		b.WriteString("\n" + g.title + ":\n\n| function | gives |\n|---|---|\n")
+		for _, f := range g.list {
+			fmt.Fprintf(&b, "| `%s(%s)` | %s: %s |\n", f.name, f.args, kindName(f.signature[0].Out(0)), strings.ReplaceAll(f.doc, "|", "\\|"))
+		}
+	}
+	return b.String()
 }
 
 // TestViewsAreDocumented holds that every field a rule can reach has a name

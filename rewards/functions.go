@@ -24,27 +24,33 @@ var allowed = []string{
 	"hasPrefix", "hasSuffix", "indexOf", "lastIndexOf", "lower", "split", "trim", "trimPrefix", "trimSuffix", "upper",
 }
 
-// Our own functions. Each is called with the state of the evaluation in front,
-// which rewriteCalls puts there.
-const (
-	fnFeedback   = "feedback"
-	fnEvaluation = "evaluation"
-	fnJSON       = "json"
-	stateName    = "·"
-)
+// stateName is the state of the evaluation, which rewriteCalls puts in front of
+// the arguments of our own functions (library.go).
+const stateName = "·"
 
 // functionNames are all callable names, for hints.
 func functionNames() []string {
-	return append(slices.Clone(allowed), fnEvaluation, fnFeedback, fnJSON)
+	names := slices.Clone(allowed)
+	for _, g := range library {
+		for _, f := range g.list {
+			names = append(names, f.name)
+		}
+	}
+	return names
 }
 
 func newConfig(env any) *conf.Config {
 	c := conf.New(env)
 	c.MaxNodes = MaxNodes
+	for _, g := range library {
+		for _, f := range g.list {
+			c.Functions[f.name] = &builtin.Function{
+				Name: f.name, Types: f.signature,
+				Func: func(args ...any) (any, error) { return f.call(args[0].(*state), args[1:]) },
+			}
+		}
+	}
 	for _, f := range []*builtin.Function{
-		{Name: fnFeedback, Func: callFeedback, Types: signature(func(*state, string) any { return nil })},
-		{Name: fnEvaluation, Func: callEvaluation, Types: signature(func(*state, string) *evaluation { return nil })},
-		{Name: fnJSON, Func: callJSON, Types: signature(func(*state, string) any { return nil })},
 		must[bool](), must[int64](), must[float64](), must[string](), must[map[string]any](),
 		mustPoint[step](), mustPoint[evaluation](),
 	} {
@@ -102,7 +108,7 @@ func mustPoint[T any]() *builtin.Function {
 func rewriteCalls(n ast.Node) {
 	inspect(n, func(n ast.Node) {
 		call, ok := n.(*ast.CallNode)
-		if !ok || !isOurs(call) {
+		if !ok || isOurs(call) == nil {
 			return
 		}
 		s := &ast.IdentifierNode{Value: stateName}
@@ -111,26 +117,23 @@ func rewriteCalls(n ast.Node) {
 	})
 }
 
-func isOurs(call *ast.CallNode) bool {
-	id, ok := call.Callee.(*ast.IdentifierNode)
-	return ok && (id.Value == fnFeedback || id.Value == fnEvaluation || id.Value == fnJSON)
+// isOurs is the function of the library that a call is of, nil if none.
+func isOurs(call *ast.CallNode) *function {
+	if id, ok := call.Callee.(*ast.IdentifierNode); ok {
+		return ours[id.Value]
+	}
+	return nil
 }
 
-// callFeedback is feedback(name): the value of the newest feedback of that
-// name, nil if there is none.
-func callFeedback(args ...any) (any, error) {
-	s := args[0].(*state)
-	if f := s.facts.feedback(s.current, args[1].(string)); f != nil {
+func callFeedback(s *state, name string) (any, error) {
+	if f := s.facts.feedback(s.current, name); f != nil {
 		return *f.Value, nil
 	}
 	return nil, nil
 }
 
-// callEvaluation is evaluation(name): the newest evaluation or annotation of
-// that name, nil if there is none.
-func callEvaluation(args ...any) (any, error) {
-	s := args[0].(*state)
-	if f := s.facts.evaluation(s.current, args[1].(string)); f != nil {
+func callEvaluation(s *state, name string) (any, error) {
+	if f := s.facts.evaluation(s.current, name); f != nil {
 		return &evaluation{Score: f.Value, Label: f.Label, Explanation: f.Explanation}, nil
 	}
 	return nil, nil
@@ -149,8 +152,7 @@ type parsedJSON struct {
 
 // callJSON is json(text): the parsed value. Text that is not JSON is an error,
 // so that the rule is null.
-func callJSON(args ...any) (any, error) {
-	s, text := args[0].(*state), args[1].(string)
+func callJSON(s *state, text string) (any, error) {
 	key := textKey{unsafe.StringData(text), len(text)}
 	if p, ok := s.json[key]; ok {
 		return p.value, p.err

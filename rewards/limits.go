@@ -33,7 +33,7 @@ const (
 // searches are the functions and operators that read all of a text.
 var searches = []string{
 	"matches", "contains",
-	fnJSON, "indexOf", "lastIndexOf", "lower", "split", "trim", "trimPrefix", "trimSuffix", "upper",
+	"indexOf", "lastIndexOf", "lower", "split", "trim", "trimPrefix", "trimSuffix", "upper",
 }
 
 // limiter checks one expression and finds out what it uses.
@@ -138,30 +138,67 @@ func (l *limiter) builtin(n *ast.BuiltinNode) {
 }
 
 func (l *limiter) call(n *ast.CallNode) {
-	id, ok := n.Callee.(*ast.IdentifierNode)
-	if !ok || !isOurs(n) {
+	f := isOurs(n)
+	if f == nil {
 		name := n.Callee.String()
 		l.fail(n, otherFunction(name), "there is no function %s", name)
 		return
 	}
-	if len(n.Arguments) != 2 { // the state and the user's own
-		l.fail(n, fmt.Sprintf(`write %s(…) with one text`, id.Value), "%s takes one argument", id.Value)
+	args := n.Arguments[1:] // behind the state
+	if want := strings.Count(f.args, ",") + 1; len(args) != want {
+		l.fail(n, fmt.Sprintf("write %s(%s)", f.name, f.args), "%s takes %s", f.name, plural(want, "argument"))
 		return
 	}
-	if id.Value == fnJSON {
-		l.search(n, fnJSON, n.Arguments[1])
-		return
+	for _, i := range f.texts {
+		l.search(n, f.name, args[i])
 	}
-	l.uses |= usesFacts
-	if _, constant := n.Arguments[1].(*ast.StringNode); !constant {
-		l.fail(n.Arguments[1], fmt.Sprintf(`write it out: %s("solved")`, id.Value), "the name of the %s must be a constant text", id.Value)
+	if f.name == fnFeedback || f.name == fnEvaluation {
+		l.uses |= usesFacts
+	}
+	if f.lists && l.depth() >= MaxLayers {
+		l.fail(n, l.layerFix(), "%s would look through a list once for every pair of elements", f.name)
+	}
+	if f.constant >= 0 {
+		l.constant(f, args[f.constant])
 	}
 }
 
-// otherFunction proposes the nearest function, or lists all.
+const (
+	fnFeedback   = "feedback"
+	fnEvaluation = "evaluation"
+)
+
+// constant checks the text of a rule that is compiled with it.
+func (l *limiter) constant(f *function, arg ast.Node) {
+	text, ok := arg.(*ast.StringNode)
+	what := strings.Split(f.args, ", ")[f.constant]
+	if !ok {
+		fix := "write it out, between quotes"
+		if f.prepare == nil {
+			what, fix = "name of the "+f.name, fmt.Sprintf(`write it out: %s("solved")`, f.name)
+		}
+		l.fail(arg, fix, "the %s must be a constant text", what)
+		return
+	}
+	if f.prepare == nil {
+		return
+	}
+	if err := f.prepare(text.Value); err != nil {
+		l.fail(arg, "", "the %s of %s: %s", what, f.name, err)
+	}
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "one " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// otherFunction proposes the nearest function.
 func otherFunction(name string) string {
 	if s := didYouMean(name, functionNames()); s != "" {
 		return strings.TrimSpace(s)
 	}
-	return "the functions are " + strings.Join(functionNames(), ", ")
+	return "docs/rewards.md lists the functions"
 }

@@ -63,7 +63,7 @@ func (e *Engine) readsSteps() bool {
 }
 
 func (s *state) score(r *rule, t *trajectory.Trajectory, now int64) {
-	s.current = wholeTrajectory
+	s.current, s.worked = wholeTrajectory, 0
 	v := tooLong(r, t)
 	if v.reason == "" {
 		v = s.number(r.value, &s.top)
@@ -73,6 +73,7 @@ func (s *state) score(r *rule, t *trajectory.Trajectory, now int64) {
 
 func (s *state) scoreSteps(r *rule, t *trajectory.Trajectory, now int64) {
 	long := tooLong(r, t)
+	s.worked = 0
 	for i := range s.step {
 		s.at.step, s.at.Step, s.at.Previous, s.at.Next = &s.step[i], &s.step[i], nil, nil
 		s.current = i
@@ -168,6 +169,10 @@ func failed(err error) result {
 	var missing *missingError
 	if errors.As(err, &missing) {
 		return result{reason: ReasonMissing, explanation: clip(missing.Error())}
+	}
+	var work *workError
+	if errors.As(err, &work) {
+		return result{reason: ReasonLimit, explanation: clip(work.Error())}
 	}
 	reason, text := ReasonError, err.Error()
 	var at *file.Error

@@ -24,6 +24,7 @@ type state struct {
 	current   int // the step that feedback and evaluation are about
 	json      map[textKey]parsedJSON
 	jsonBytes int
+	worked    int // by functions of the library, in the rule at hand
 
 	out    []trajectory.Reward
 	values []float64 // of out

@@ -125,7 +125,7 @@ func (l *limiter) wide(text ast.Node) bool {
 			element = true
 		case *ast.IdentifierNode:
 			switch {
-			case n.Value == stateName, slices.Contains([]string{fnJSON, fnFeedback, fnEvaluation}, n.Value):
+			case n.Value == stateName, ours[n.Value] != nil:
 			case slices.Contains(l.vars, variable{n.Value, true}):
 				wide = true
 			case slices.Contains(l.vars, variable{n.Value, false}):

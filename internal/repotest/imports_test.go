@@ -47,7 +47,8 @@ var rooms = []room{
 	{folder: "internal/cmd/benchgroups", imports: []string{"internal/dataset", "internal/trajectory", "rewards", "trainer/grpo", "trainer/query"}},
 	{folder: "internal/repotest"},
 	{folder: "internal/scaleout"}, // tests of several Collectors
-	{folder: "rewards", imports: []string{"internal/trajectory"}},
+	{folder: "rewards", imports: []string{"internal/trajectory", "rewards/measure"}},
+	{folder: "rewards/measure"},
 	{folder: "receiver", imports: append([]string{"internal/bundle"}, nouns...), pdata: true},
 	{folder: "processor", imports: append([]string{"internal/buffer"}, nouns...), pdata: true},
 	{folder: "exporter", imports: append([]string{"internal/bucket"}, nouns...), pdata: true},

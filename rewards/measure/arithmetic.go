@@ -240,11 +240,13 @@ func raise(a, b Value) (Value, bool) {
 	if !n.IsInt64() || n.Int64() > maxExponent || n.Int64() < -maxExponent {
 		return Value{}, false
 	}
-	v, ok := Value{exact: big.NewRat(1, 1)}, true
+	v := Value{exact: big.NewRat(1, 1)}
 	for range abs(n.Int64()) {
-		if v, ok = times(v, a); !ok {
+		w, ok := times(v, a)
+		if !ok {
 			return Value{}, false
 		}
+		v = w
 	}
 	if n.Sign() < 0 {
 		return divide(Value{exact: big.NewRat(1, 1)}, v)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"math/rand/v2"
 	"regexp"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tracegrad/tracegrad/internal/bundle"
 	"github.com/tracegrad/tracegrad/trainer/paired"
 )
 
@@ -51,4 +53,22 @@ func TestMeanOfSeeds(t *testing.T) {
 	assert.False(t, ok, "a seed without a comparison is not left out silently")
 	_, _, ok = mean(nil)
 	assert.False(t, ok)
+}
+
+func TestWhatABundleDoesNotTellIsNull(t *testing.T) {
+	written := func(n nightly) (out map[string]any) {
+		text, err := json.Marshal(n)
+		require.NoError(t, err)
+		require.NoError(t, json.Unmarshal(text, &out))
+		return out
+	}
+	one, half, low, high := 1.0, 0.5, 0.4, 0.6
+	night := written(nightlyOf(bundle.Manifest{Gate: bundle.Gate{Support: 240, BaseMean: &half, CandidateMean: &one, Estimate: &half, CILow: &low, CIHigh: &high}}))
+	assert.Equal(t, 240.0, night["support"])
+	for _, name := range []string{"better", "worse"} {
+		assert.Contains(t, night, name)
+		assert.Nil(t, night[name])
+	}
+	last := written(compared(paired.Result{Support: 240, Better: 128}))
+	assert.Equal(t, []any{128.0, 0.0}, []any{last["better"], last["worse"]})
 }

@@ -48,7 +48,9 @@ func (s *seed) last(ctx context.Context, nights []nightly) (*nightly, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &nightly{Bundle: made.Manifest.ID, Status: string(made.Manifest.Status), Result: result, Seconds: time.Since(began).Seconds()}, nil
+	out := compared(result)
+	out.Bundle, out.Status, out.Seconds = made.Manifest.ID, string(made.Manifest.Status), time.Since(began).Seconds()
+	return &out, nil
 }
 
 // stepRollouts is train.yaml's step_rollouts, and online.py's.
@@ -87,7 +89,9 @@ func (s *seed) online(ctx context.Context, packages string) (*nightly, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &nightly{Result: result, Seconds: time.Since(began).Seconds()}, nil
+	out := compared(result)
+	out.Seconds = time.Since(began).Seconds()
+	return &out, nil
 }
 
 func (s *seed) reroll(ctx context.Context, model, out string) error {

@@ -14,8 +14,8 @@ type result struct {
 	Seed   uint64    `json:"seed"`
 	Nights []nightly `json:"nights"`
 
-	// Last is the policy after the last night beside the base model, on tickets
-	// that no night has seen; Online is TRL's GRPO from as many rollouts.
+	// Last is the policy after the last night beside the base model, on held-out
+	// tickets of all days: no night was trained on their kinds; Online is TRL's GRPO from as many rollouts.
 	Last   *nightly `json:"last"`
 	Online *nightly `json:"online,omitempty"`
 }
@@ -28,7 +28,15 @@ type nightly struct {
 	Status string `json:"status,omitempty"`
 	Reason string `json:"reason,omitempty"`
 	paired.Result
+	// In place of the comparison's own: a bundle does not tell them, null then.
+	Better  *int    `json:"better"`
+	Worse   *int    `json:"worse"`
 	Seconds float64 `json:"seconds"`
+}
+
+// compared is a comparison that was made here.
+func compared(r paired.Result) nightly {
+	return nightly{Result: r, Better: &r.Better, Worse: &r.Worse}
 }
 
 // nightlyOf reads the gate's numbers; without them support is 0.

@@ -86,15 +86,17 @@ func TestTwoCallsTwoWitnesses(t *testing.T) {
 // An answer that broke off at the gateway did so for the step, wherever the
 // gateway's span is.
 func TestBrokenAtTheGateway(t *testing.T) {
-	for _, parent := range []byte{1, 2} {
-		a := model(2, 1, 10, 20, prompt(user("hi")), says("hel"))
-		a.Call.ResponseID = "r"
-		g := seenByGateway(a, 3, parent)
-		g.Error = "canceled"
-		got := Assemble([]*Span{agent(1, 0, 1, 30, "helper"), a, g}, Options{})
-		require.Len(t, got.Steps, 1)
-		assert.Equal(t, "canceled", got.Steps[0].Error)
-		assert.False(t, got.Steps[0].Trainable)
+	for _, broken := range []string{"canceled", "response_cut"} { // by the client, by the server
+		for _, parent := range []byte{1, 2} {
+			a := model(2, 1, 10, 20, prompt(user("hi")), says("hel"))
+			a.Call.ResponseID = "r"
+			g := seenByGateway(a, 3, parent)
+			g.Error = broken
+			got := Assemble([]*Span{agent(1, 0, 1, 30, "helper"), a, g}, Options{})
+			require.Len(t, got.Steps, 1)
+			assert.Equal(t, broken, got.Steps[0].Error)
+			assert.False(t, got.Steps[0].Trainable)
+		}
 	}
 }
 

@@ -72,6 +72,9 @@ func Diagnose(seen *Seen) *Findings {
 	if seen.Cut != "" {
 		f.Notes = append(f.Notes, seen.Cut)
 	}
+	for _, s := range seen.Splits {
+		f.Notes = append(f.Notes, s.note())
+	}
 	for _, s := range seen.Services {
 		d := diagnosis{book: theBook(), s: s}
 		f.Services = append(f.Services, d.report())

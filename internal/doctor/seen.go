@@ -191,6 +191,7 @@ type Seen struct {
 	Others   map[string]int `json:"others,omitempty"` // spans of services without an agent
 	Cut      string         `json:"cut,omitempty"`    // why not everything was looked at
 	Lost     []string       `json:"lost,omitempty"`   // what could not be read
+	Splits   []Split        `json:"splits,omitempty"` // what several collectors had a part of
 }
 
 // NewService is a service of which nothing was seen.

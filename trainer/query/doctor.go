@@ -16,12 +16,14 @@ func (db *DB) Seen(ctx context.Context) (*doctor.Seen, error) {
 	for _, read := range []struct {
 		statement string
 		row       func(*sql.Rows) error
-	}{{"run/doctor_services", b.service}, {"run/doctor_steps", b.steps}, {"run/doctor_names", b.name}} {
+	}{{"run/doctor_services", b.service}, {"run/doctor_steps", b.steps}, {"run/doctor_names", b.name}, {"run/doctor_splits", b.split}} {
 		if err := db.each(ctx, read.statement, read.row); err != nil {
 			return nil, err
 		}
 	}
-	return doctor.NewSeen(b.all), nil
+	seen := doctor.NewSeen(b.all)
+	seen.Splits = b.splits
+	return seen, nil
 }
 
 func (db *DB) each(ctx context.Context, name string, row func(*sql.Rows) error) error {
@@ -41,6 +43,7 @@ func (db *DB) each(ctx context.Context, name string, row func(*sql.Rows) error) 
 type seenBuilder struct {
 	all    []*doctor.Service
 	byName map[string]*doctor.Service
+	splits []doctor.Split
 }
 
 func (b *seenBuilder) service(rows *sql.Rows) error {
@@ -113,5 +116,14 @@ func (b *seenBuilder) name(rows *sql.Rows) error {
 	case "fact":
 		s.Facts[name] = &doctor.FactCount{Source: source, Runs: n}
 	}
+	return nil
+}
+
+func (b *seenBuilder) split(rows *sql.Rows) error {
+	var s doctor.Split
+	if err := rows.Scan(&s.Kind, &s.Count, &s.Example, &s.Writers); err != nil {
+		return err
+	}
+	b.splits = append(b.splits, s)
 	return nil
 }

@@ -50,7 +50,7 @@ type DB struct {
 }
 
 // views in the order in which they build on each other.
-var views = []string{"live", "trajectories", "steps", "messages", "rules", "rewards", "returns", "facts", "prompts", "groups"}
+var views = []string{"live", "trajectories", "steps", "messages", "rules", "rewards", "returns", "facts", "prompts", "groups", "splits"}
 
 // Open opens the dataset at dir, a directory or the URL of a bucket, as it is
 // now. What is in a bucket is copied first, see [bucket.Local]. The caller closes it.

@@ -32,20 +32,21 @@ var agents = func() []agent {
 	return list
 }()
 
-// run is what is said in one trace. Its four model calls ask for one tool, for
-// two at a time, for one, and answer.
+// run is what is said in one trace. Its model calls ask for one tool, for two at
+// a time, for one and so on; the last one answers.
 type run struct {
 	user   string
-	rounds [ModelCalls - 1][]toolCall // what each model call but the last asks for
+	rounds [][]toolCall // what each model call but the last asks for
 	answer string
 	id     string // of the conversation
 }
 
 type toolCall struct{ id, name, arguments, result string }
 
-// newRun makes a run whose tools answer with about so many bytes each.
-func newRun(r *rand.Rand, a *agent, resultBytes int) *run {
-	c := &run{user: prose(r, 200), answer: prose(r, 500), id: "sess-" + token(r, 12)}
+// newRun makes a run of so many model calls whose tools answer with about so many
+// bytes each.
+func newRun(r *rand.Rand, a *agent, calls, resultBytes int) *run {
+	c := &run{user: prose(r, 200), answer: prose(r, 500), id: "sess-" + token(r, 12), rounds: make([][]toolCall, calls-1)}
 	for i := range c.rounds {
 		for range 1 + i%2 {
 			c.rounds[i] = append(c.rounds[i], toolCall{

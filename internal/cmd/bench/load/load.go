@@ -4,7 +4,8 @@
 // A request holds 16 traces of 9 spans, mixed by the time at which the spans
 // ended, as an SDK's exporter sends them. A trace is an agent's run: a root,
 // four model calls that resend a growing history, four tool runs; about 26 KB.
-// There are 64 different requests, so 1,024 different traces.
+// There are 64 different requests, so 1,024 different traces. [Shape] has other
+// lengths of runs, and other ways in which spans are spread over requests.
 package load
 
 import (
@@ -12,6 +13,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 )
@@ -45,43 +47,58 @@ const (
 
 // Set is the requests of a load, encoded. It is read-only and safe for
 // concurrent use.
-type Set struct{ requests []request }
+type Set struct {
+	shape  Shape
+	groups [][]request
+}
 
-// New makes a load whose runs begin at start. The same arguments give the same
-// bytes.
-func New(kind Kind, start time.Time) (*Set, error) {
-	s := &Set{}
+// New makes a load of [Plain] traces whose runs begin at start. The same arguments
+// give the same bytes.
+func New(kind Kind, start time.Time) (*Set, error) { return NewShaped(kind, Plain, start) }
+
+// NewShaped makes a load of another shape.
+func NewShaped(kind Kind, shape Shape, start time.Time) (*Set, error) {
+	s := &Set{shape: shape}
 	for i := range Requests {
 		write, err := writerOf(kind, i)
 		if err != nil {
 			return nil, err
 		}
-		req, err := newRequest(i, write, start.Add(time.Duration(i)*time.Second))
+		group, err := newGroup(i, shape, write, start.Add(time.Duration(i)*time.Second))
 		if err != nil {
 			return nil, err
 		}
-		s.requests = append(s.requests, req)
+		s.groups = append(s.groups, group)
 	}
 	return s, nil
 }
 
-// Append adds the n-th request of an endless load to dst: ids of traces, spans
-// and responses are its own, all else repeats every [Requests] requests.
-func (s *Set) Append(dst []byte, n int) []byte {
+// Shape is how the spans of the load come.
+func (s *Set) Shape() Shape { return s.shape }
+
+// Append adds the n-th request of an endless load to dst, which is the first of
+// the n-th group: ids of traces, spans and responses are its own, all else repeats
+// every [Requests] groups.
+func (s *Set) Append(dst []byte, n int) []byte { return s.AppendPart(dst, Request{Group: n}) }
+
+// AppendPart adds a request of a group.
+func (s *Set) AppendPart(dst []byte, want Request) []byte {
 	at := len(dst)
-	r := &s.requests[n%len(s.requests)]
+	r := &s.groups[want.Group%len(s.groups)][want.Part]
 	dst = append(dst, r.body...)
-	r.stamp(dst[at:], uint64(n)) //nolint:gosec // a count
+	r.stamp(dst[at:], uint64(want.Group)) //nolint:gosec // a count
 	return dst
 }
 
 // BytesPerTrace is the mean size of a trace as OTLP.
 func (s *Set) BytesPerTrace() int {
 	n := 0
-	for i := range s.requests {
-		n += len(s.requests[i].body)
+	for _, group := range s.groups {
+		for i := range group {
+			n += len(group[i].body)
+		}
 	}
-	return n / (len(s.requests) * TracesPerRequest)
+	return n / (len(s.groups) * s.shape.Traces)
 }
 
 // writer writes the spans of one trace into a request. The ids are marks.
@@ -103,20 +120,47 @@ func writerOf(kind Kind, i int) (writer, error) {
 	return nil, fmt.Errorf("load %q is not known; use %s, %s, %s, %s or %s", kind, Mix, Semconv, OpenInference, Vercel, Ordinary)
 }
 
-func newRequest(i int, write writer, start time.Time) (request, error) {
+func newGroup(i int, shape Shape, write writer, start time.Time) ([]request, error) {
 	r := rand.New(rand.NewPCG(uint64(i), 1)) //nolint:gosec // reproducible
-	td := ptrace.NewTraces()
-	rs := td.ResourceSpans().AppendEmpty()
-	resource(rs.Resource().Attributes(), agents[i%len(agents)].service)
-	out := &spans{list: rs.ScopeSpans().AppendEmpty(), agent: &agents[i%len(agents)]}
-	for trace := range TracesPerRequest {
+	out := &spans{list: ptrace.NewScopeSpans(), agent: &agents[i%len(agents)], calls: shape.Calls}
+	for trace := range shape.Traces {
 		out.begin(trace, start.Add(time.Duration(r.IntN(4000))*time.Millisecond))
 		write(out, r)
 	}
 	out.list.Spans().Sort(func(a, b ptrace.Span) bool { return a.EndTimestamp() < b.EndTimestamp() })
-	body, err := ptraceotlp.NewExportRequestFromTraces(td).MarshalProto()
-	if err != nil {
-		return request{}, fmt.Errorf("encode load: %w", err)
+	group, ids := make([]request, shape.Requests), 0
+	for part, td := range out.parts(shape) {
+		body, err := ptraceotlp.NewExportRequestFromTraces(td).MarshalProto()
+		if err != nil {
+			return nil, fmt.Errorf("encode load: %w", err)
+		}
+		if group[part], err = index(body); err != nil {
+			return nil, err
+		}
+		ids += len(group[part].ids)
 	}
-	return index(body, out.written, out.texts)
+	// A trace, a span and a parent, but roots have no parent.
+	if want := 3*out.written - shape.Traces + out.texts; ids != want {
+		return nil, fmt.Errorf("the load has %d ids, want %d", ids, want)
+	}
+	return group, nil
+}
+
+// parts spreads the spans, which are sorted by end, over the requests.
+func (s *spans) parts(shape Shape) []ptrace.Traces {
+	list, to := make([]ptrace.Traces, shape.Requests), make([]ptrace.ScopeSpans, shape.Requests)
+	for i := range list {
+		list[i] = ptrace.NewTraces()
+		rs := list[i].ResourceSpans().AppendEmpty()
+		resource(rs.Resource().Attributes(), s.agent.service)
+		to[i] = rs.ScopeSpans().AppendEmpty()
+		s.list.Scope().CopyTo(to[i].Scope())
+	}
+	rank := map[pcommon.TraceID]int{}
+	for _, span := range s.list.Spans().All() {
+		id := span.TraceID()
+		span.CopyTo(to[shape.part(rank[id])].Spans().AppendEmpty())
+		rank[id]++
+	}
+	return list
 }

@@ -122,3 +122,55 @@ func TestOrdinarySpansHaveNoMarker(t *testing.T) {
 	_, err = New("poetry", start)
 	assert.ErrorContains(t, err, "poetry")
 }
+
+// TestEveryShapeIsWholeRuns: put together again, the requests of a group are whole
+// runs, every span once; and about as many traces are open as the shape says.
+func TestEveryShapeIsWholeRuns(t *testing.T) {
+	for _, shape := range Shapes {
+		for _, kind := range agentK {
+			t.Run(shape.Name+"/"+string(kind), func(t *testing.T) {
+				s, err := NewShaped(kind, shape, start)
+				require.NoError(t, err)
+				traces := map[trajectory.TraceID][]*trajectory.Span{}
+				dec := genai.NewDecoder(genai.Options{})
+				for part := range shape.Requests {
+					req := ptraceotlp.NewExportRequest()
+					require.NoError(t, req.UnmarshalProto(s.AppendPart(nil, Request{5, part})))
+					require.Positive(t, req.Traces().SpanCount())
+					each(req.Traces(), func(rs ptrace.ResourceSpans, ss ptrace.ScopeSpans, span ptrace.Span) {
+						id := trajectory.TraceID(span.TraceID())
+						traces[id] = append(traces[id], dec.Decode(rs.Resource(), ss.Scope(), span))
+					})
+				}
+				assert.Len(t, traces, shape.Traces)
+				for _, spans := range traces {
+					got := trajectory.Assemble(spans, trajectory.Options{CloseReason: trajectory.CloseComplete})
+					assert.Equal(t, shape.Spans(), got.SpanCount)
+					assert.Equal(t, shape.Calls, got.ModelCalls)
+					assert.Equal(t, shape.ToolRuns(), got.ToolCalls)
+					assert.True(t, got.Trainable, "%v", got.Reasons)
+				}
+			})
+		}
+	}
+}
+
+func TestOrderSendsEveryRequestOnceAndKeepsTracesOpen(t *testing.T) {
+	for _, shape := range append(Shapes, Shapes[4].WithOpen(10_000)) {
+		groups := 4 * shape.Open / shape.Traces
+		next, open, most := map[int]int{}, 0, 0
+		for _, r := range shape.Order(groups) {
+			require.Equal(t, next[r.Group], r.Part, "the parts of a group come in order")
+			if next[r.Group]++; r.Part == 0 {
+				open += shape.Traces
+			}
+			most = max(most, open)
+			if r.Part == shape.Requests-1 {
+				open -= shape.Traces
+			}
+		}
+		assert.Len(t, next, groups)
+		assert.Zero(t, open)
+		assert.InDelta(t, shape.Open, most, float64(shape.Open)/4+float64(shape.Traces*shape.Requests), shape.Name)
+	}
+}

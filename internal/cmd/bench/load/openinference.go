@@ -15,12 +15,12 @@ import (
 // here, so that a trace is as large as in the other conventions.
 func openInference(out *spans, r *rand.Rand) {
 	out.scope("@arizeai/openinference-instrumentation-openai", "4.2.7")
-	c := newRun(r, out.agent, 290)
+	c := newRun(r, out.agent, out.calls, 290)
 	raw := []any{object{"role": "system", "content": out.agent.system[:200]}, object{"role": "user", "content": c.user}}
-	for i := range ModelCalls {
+	for i := range out.calls {
 		at := out.add("OpenAI Chat Completions", ptrace.SpanKindInternal, time.Duration(600+r.IntN(1500))*time.Millisecond)
 		openInferenceCall(at, out, c, r, raw)
-		if i == ModelCalls-1 {
+		if i == out.calls-1 {
 			at.PutStr("output.value", c.answer)
 			at.PutStr("llm.output_messages.0.message.role", "assistant")
 			at.PutStr("llm.output_messages.0.message.content", c.answer)

@@ -13,13 +13,13 @@ import (
 // JSON in string attributes.
 func semconv(out *spans, r *rand.Rand) {
 	out.scope("opentelemetry.instrumentation.genai.openai", "1.3b0")
-	c := newRun(r, out.agent, 820)
+	c := newRun(r, out.agent, out.calls, 820)
 	said := []any{semconvSaid("system", out.agent.system), semconvSaid("user", c.user)}
-	for i := range ModelCalls {
+	for i := range out.calls {
 		at := out.add("chat gpt-4.1-mini", ptrace.SpanKindClient, time.Duration(600+r.IntN(1500))*time.Millisecond)
 		semconvCall(at, out, c, r)
 		at.PutStr("gen_ai.input.messages", text(said))
-		if i == ModelCalls-1 {
+		if i == out.calls-1 {
 			at.PutStr("gen_ai.output.messages", text([]any{semconvSaid("assistant", c.answer)}))
 			break
 		}

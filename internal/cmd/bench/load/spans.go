@@ -7,10 +7,11 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
-// spans collects the spans of one request, trace by trace.
+// spans collects the spans of one group, trace by trace.
 type spans struct {
 	list    ptrace.ScopeSpans
 	agent   *agent
+	calls   int // model calls of a trace
 	trace   int
 	root    int // its number; children hang below it
 	clock   time.Time
@@ -29,7 +30,7 @@ func (s *spans) begin(trace int, at time.Time) {
 func (s *spans) add(name string, kind ptrace.SpanKind, took time.Duration) pcommon.Map {
 	start := s.clock.Add(3 * time.Millisecond)
 	s.clock = start.Add(took)
-	return s.write(name, kind, s.root+1+s.written%SpansPerTrace, start)
+	return s.write(name, kind, s.written+1, start)
 }
 
 func (s *spans) addRoot(name string, kind ptrace.SpanKind) pcommon.Map {

@@ -13,17 +13,17 @@ import (
 // ai.* attributes with the prompt as JSON, some gen_ai.* beside them.
 func vercel(out *spans, r *rand.Rand) {
 	out.scope("ai", "")
-	c := newRun(r, out.agent, 580)
+	c := newRun(r, out.agent, out.calls, 580)
 	said := []any{
 		object{"role": "system", "content": out.agent.system},
 		object{"role": "user", "content": []any{object{"type": "text", "text": c.user}}},
 	}
-	for i := range ModelCalls {
+	for i := range out.calls {
 		at := out.add("ai.generateText.doGenerate", ptrace.SpanKindInternal, time.Duration(600+r.IntN(1500))*time.Millisecond)
 		vercelCommon(at, out, c, "ai.generateText.doGenerate")
 		vercelModel(at, out, r)
 		at.PutStr("ai.prompt.messages", text(said))
-		if i == ModelCalls-1 {
+		if i == out.calls-1 {
 			at.PutStr("ai.response.text", c.answer)
 			break
 		}

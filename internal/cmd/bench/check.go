@@ -13,41 +13,53 @@ import (
 	"github.com/parquet-go/parquet-go"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/tracegrad/tracegrad/internal/cmd/bench/load"
 	"github.com/tracegrad/tracegrad/internal/dataset"
 )
 
 // counted are the columns that tell whether a trajectory is whole.
 type counted struct {
 	ID         string `parquet:"trajectory_id"`
+	Revision   int64  `parquet:"revision"`
 	SpanCount  int32  `parquet:"span_count"`
 	ModelCalls int32  `parquet:"model_calls"`
 	ToolCalls  int32  `parquet:"tool_calls"`
 	Trainable  bool   `parquet:"trainable"`
 }
 
-// checkDataset says whether a dataset holds every trajectory that was sent,
-// once and whole, with all its steps.
+func (l *lab) whole(t counted) bool {
+	s := l.shape
+	return int(t.SpanCount) == s.Spans() && int(t.ModelCalls) == s.Calls && int(t.ToolCalls) == s.ToolRuns() && t.Trainable
+}
+
+// checkDataset says whether a dataset holds every trajectory that was sent, whole
+// in its newest revision, with all its steps. Where nothing comes late there is one.
 func (l *lab) checkDataset(out string) error {
-	seen := map[string]bool{}
+	if l.delivered != nil {
+		return l.delivered.finish()
+	}
+	newest := map[string]counted{}
 	rows, err := eachFile(out, dataset.TableTrajectories, func(path string) (int64, error) {
 		list, err := parquet.ReadFile[counted](path)
 		for _, t := range list {
-			if t.SpanCount != load.SpansPerTrace || t.ModelCalls != load.ModelCalls || t.ToolCalls != load.ToolRuns || !t.Trainable {
-				return 0, fmt.Errorf("%s: a trajectory is not whole: %+v", path, t)
+			if t.Revision >= newest[t.ID].Revision {
+				newest[t.ID] = t
 			}
-			seen[t.ID] = true
 		}
 		return int64(len(list)), err
 	})
 	if err != nil {
 		return err
 	}
-	if rows != int64(l.trajectories()) || len(seen) != l.trajectories() {
-		return fmt.Errorf("the dataset has %d trajectories, %d different ones, want %d", rows, len(seen), l.trajectories())
+	for _, t := range newest {
+		if !l.whole(t) {
+			return fmt.Errorf("a trajectory is not whole: %+v", t)
+		}
+	}
+	if len(newest) != l.trajectories() || rows != int64(l.trajectories()) && !l.shape.Late {
+		return fmt.Errorf("the dataset has %d rows of %d trajectories, want %d", rows, len(newest), l.trajectories())
 	}
 	steps, err := eachFile(out, dataset.TableSteps, rowsOf)
-	if want := int64(l.trajectories() * (load.ModelCalls + load.ToolRuns)); err == nil && steps != want {
+	if want := rows * int64(l.shape.Calls+l.shape.ToolRuns()); err == nil && steps != want {
 		err = fmt.Errorf("the dataset has %d steps, want %d", steps, want)
 	}
 	return err

@@ -37,6 +37,9 @@ func cpuModel() string {
 
 type loadInfo struct {
 	Kind             string `json:"kind"`
+	Shape            string `json:"shape"`
+	Open             int    `json:"open_traces"`
+	SpansPerTrace    int    `json:"spans_per_trace"`
 	Spans            int    `json:"spans_per_run"`
 	Traces           int    `json:"traces_per_run"`
 	BytesPerTrace    int    `json:"bytes_per_trace"`
@@ -54,12 +57,12 @@ func (l *lab) describe() loadInfo {
 		return s.BytesPerTrace()
 	}
 	return loadInfo{
-		Kind: l.opt.kind, Spans: l.spans(), Traces: l.trajectories(), BytesPerTrace: size(l.agents), OrdinaryPerTrace: size(l.ordinary),
+		Kind: l.opt.kind, Shape: l.shape.Name, Open: l.shape.Open, SpansPerTrace: l.shape.Spans(), Spans: l.spans(), Traces: l.trajectories(), BytesPerTrace: size(l.agents), OrdinaryPerTrace: size(l.ordinary),
 		Senders: l.opt.senders, Procs: l.opt.procs, Rounds: l.opt.rounds,
 	}
 }
 
 func (l loadInfo) String() string {
-	return fmt.Sprintf("%d spans a run in traces of %d, agents' traces %.1f KB (%s), ordinary ones %.1f KB; %d requests at a time; GOMAXPROCS=%d in the Collector; %d rounds",
-		l.Spans, load.SpansPerTrace, float64(l.BytesPerTrace)/1e3, l.Kind, float64(l.OrdinaryPerTrace)/1e3, l.Senders, l.Procs, l.Rounds)
+	return fmt.Sprintf("%s: %d spans a run in traces of %d, agents' traces %.1f KB (%s), ordinary ones %.1f KB; %d requests at a time; GOMAXPROCS=%d in the Collector; %d rounds",
+		l.Shape, l.Spans, l.SpansPerTrace, float64(l.BytesPerTrace)/1e3, l.Kind, float64(l.OrdinaryPerTrace)/1e3, l.Senders, l.Procs, l.Rounds)
 }

@@ -8,6 +8,9 @@ import (
 //go:embed config.yaml
 var config []byte
 
+//go:embed stock-config.yaml
+var stockConfig []byte
+
 // pipeline is one thing that is measured.
 type pipeline struct {
 	ID         string // a letter, and a number for pipelines of ordinary spans
@@ -17,6 +20,7 @@ type pipeline struct {
 	exporters  string
 	extensions string // besides the health check; "" = none
 	ordinary   bool
+	stock      bool                     // run by a Collector of stock components only: see stock.yaml
 	check      func(*lab, string) error // of what was written to a folder; nil = nothing is
 }
 
@@ -33,6 +37,7 @@ var pipelines = []pipeline{
 		check: (*lab).checkDataset,
 	},
 	{ID: "d", Base: "a", Name: "otlp → batch → file (proto, zstd)", processors: "[batch]", exporters: "[file]", check: (*lab).checkFile},
+	{ID: "f", Base: "a", Name: "otlp → groupbytrace → batch → file (proto, zstd)", processors: "[groupbytrace, batch]", exporters: "[file]", check: (*lab).checkFile, stock: true},
 	{ID: "e0", Base: "e0", Name: "ordinary: otlp → nop", processors: "[]", exporters: "[nop]", ordinary: true},
 	{ID: "e1", Base: "e0", Name: "ordinary: otlp → trajectory → nop", processors: "[trajectory]", exporters: "[nop]", ordinary: true},
 }

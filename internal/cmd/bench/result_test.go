@@ -30,7 +30,7 @@ func TestRatiosAreOfTheSameRound(t *testing.T) {
 }
 
 func TestPlan(t *testing.T) {
-	o := options{spans: 1, rounds: 1, senders: 1, procs: 1, only: "c,e1"}
+	o := options{spans: 1, rounds: 1, senders: 1, procs: 1, memory: 1, only: "c,e1"}
 	plan, err := o.plan()
 	require.NoError(t, err)
 	var ids []string

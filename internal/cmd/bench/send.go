@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 	"golang.org/x/sync/errgroup"
@@ -12,6 +14,9 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/mem"
 )
+
+// handedOnAfter is by when a whole trajectory was handed on: root_grace is 1 s.
+const handedOnAfter = 3 * time.Second
 
 const exportTraces = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
@@ -26,24 +31,44 @@ func (l *lab) send(ctx context.Context, address string, p pipeline) error {
 	if err != nil {
 		return fmt.Errorf("connect to the collector: %w", err)
 	}
+	order := set.Shape().Order(l.groups)
 	var next atomic.Int64
+	var first sync.Map // group → when its first request was taken
 	group, ctx := errgroup.WithContext(ctx)
 	for range l.opt.senders {
 		group.Go(func() error {
 			var body []byte
 			for {
 				n := int(next.Add(1)) - 1
-				if n >= l.requests {
+				if n >= len(order) {
 					return nil
 				}
-				body = set.Append(body[:0], n)
-				if err := export(ctx, conn, body); err != nil {
-					return fmt.Errorf("send request %d of %d: %w", n+1, l.requests, err)
+				if at, ok := first.LoadAndDelete(order[n].Group); ok && set.Shape().Late {
+					if err := sleep(ctx, time.Until(at.(time.Time).Add(handedOnAfter))); err != nil {
+						return err
+					}
 				}
+				body = set.AppendPart(body[:0], order[n])
+				if err := export(ctx, conn, body); err != nil {
+					return fmt.Errorf("send request %d of %d: %w", n+1, len(order), err)
+				}
+				if set.Shape().Late && order[n].Part == 0 {
+					first.Store(order[n].Group, time.Now())
+				}
+				l.sent.Store(int64(n+1) * int64(l.spans()) / int64(len(order)))
 			}
 		})
 	}
 	return errors.Join(group.Wait(), conn.Close())
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // export sends one encoded request. It is done with body when it returns.

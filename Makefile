@@ -138,8 +138,12 @@ grade: build .cache/grade-venv/ready ## Compare datasets with captures' ground t
 bench: bench-pipelines bench-groups bench-worker ## Measure the pipelines, groups and the worker (docs/benchmarks.md) [SPANS=144000 ROUNDS=5 JSON=1]
 
 .PHONY: bench-pipelines
-bench-pipelines: bin/tracegrad-collector ## Measure the pipelines' CPU, memory and bytes
-	go run -trimpath ./internal/cmd/bench $(if $(SPANS),-spans '$(SPANS)') $(if $(ROUNDS),-rounds '$(ROUNDS)') $(if $(JSON),-json)
+bench-pipelines: bin/tracegrad-collector .cache/bench/stock/stock-collector ## Measure the pipelines' CPU, memory and bytes [SHAPE=conv12]
+	go run -trimpath ./internal/cmd/bench $(if $(SPANS),-spans '$(SPANS)') $(if $(ROUNDS),-rounds '$(ROUNDS)') $(if $(JSON),-json) $(if $(SHAPE),-shape '$(SHAPE)')
+
+.cache/bench/stock/stock-collector: internal/cmd/bench/stock.yaml
+	mkdir -p .cache/bench
+	go tool builder --config $<
 
 .PHONY: bench-groups
 bench-groups: ## Measure groups and advantages of up to a million trajectories beside a DuckDB hash of the same columns (0.2 GB) [TRAJECTORIES=10000,100000,1000000 ROUNDS=3 JSON=1]

@@ -50,6 +50,8 @@ func BenchmarkLargest(b *testing.B) {
 		"lastNumber": {`lastNumber(output)`, maxWork/perMatch - 1},
 		"validJSON":  {`validJSON(output, '{"type":"array","items":{"type":"integer","minimum":1}}')`, maxWork/perJSON - 1},
 		"supported":  {`supported(output, "([0-9]+)", tools)`, 20_000},
+		"pattern":    {`supported(output, "((1 a ?){1,30}){1,30}b", tools)`, 200},
+		"branches":   {`validJSON(output, '{"type":"array","items":{"anyOf":[{"type":"string"},{"minimum":5},{"maximum":0},{"type":"null"}]}}')`, maxWork/perJSON/5 - 1},
 		"coverage":   {`coverage(split(output, " "), ["a"])`, 70_000},
 	} {
 		b.Run(name, func(b *testing.B) {
@@ -59,7 +61,7 @@ func BenchmarkLargest(b *testing.B) {
 			}
 			tr := completeTrajectory()
 			tr.Output = strings.Repeat("é", 7) + strings.Repeat(" 1 a", c.size/4-7)
-			if name == "validJSON" {
+			if strings.HasPrefix(c.expr, "validJSON") {
 				tr.Output = "[" + strings.Repeat("1, ", c.size/3-2) + "1]"
 			}
 			for b.Loop() {

@@ -1,10 +1,8 @@
 package rewards
 
 import (
-	"fmt"
 	"math"
 	"reflect"
-	"regexp"
 	"unicode/utf8"
 
 	"github.com/tracegrad/tracegrad/rewards/measure"
@@ -19,10 +17,10 @@ type function struct {
 	signature []reflect.Type
 	call      func(s *state, args []any) (any, error)
 
-	texts    []int // arguments whose text is read whole
-	lists    bool  // runs over a list: counts as a layer
-	constant int   // argument that must be a constant text, which prepare compiles; -1 = none
-	prepare  func(text string) error
+	texts    []int                          // arguments whose text is read whole
+	lists    bool                           // runs over a list: counts as a layer
+	constant int                            // argument that must be a constant text; -1 = none
+	prepare  func(text string) (any, error) // what call gets in its place; nil = the text
 }
 
 // fn declares a function whose arguments are used as they are.
@@ -43,9 +41,9 @@ func over(name, args, doc, example string, call func(s *state, args []any) (any,
 }
 
 // compiled is fn for functions with a constant text that is compiled when the
-// rules are loaded.
-func compiled(f function, constant int, prepare func(string) error) function {
-	f.constant, f.prepare = constant, prepare
+// rules are loaded: call gets what it comes to.
+func compiled[T any](f function, constant int, compile func(string) (*T, error)) function {
+	f.constant, f.prepare = constant, func(text string) (any, error) { return compile(text) }
 	return f
 }
 
@@ -84,7 +82,7 @@ const maxWork = 4 << 20
 type workError struct{ what string }
 
 func (e *workError) Error() string {
-	return e.what + " would read more of this trajectory than one rule may"
+	return e.what + " would read more of this trajectory than one rule may: give it a part, such as output[:1000]"
 }
 
 // work takes n from what the rule may still read.
@@ -101,6 +99,8 @@ const (
 	perMatch = 80  // of a text in which numbers or citations are looked for
 	perJSON  = 150 // of a text that is checked against a schema
 	perRun   = 100 // of a list
+
+	perInstruction = 8 // of a pattern, for each byte of a text
 )
 
 func facts() []function {
@@ -201,44 +201,37 @@ func structured() []function {
 	schema := fn("validJSON", "text, schema", "the text is JSON and keeps to the JSON Schema, a constant text", `validJSON(output, '{"type":"object","required":["city"]}')`, []int{0},
 		func(s *state, args []any) (any, error) {
 			text := args[0].(string)
-			if err := s.work("validJSON", perJSON*len(text)); err != nil {
+			schema := args[1].(*measure.Schema)
+			if err := s.work("validJSON", perJSON*len(text)*schema.Weight()); err != nil {
 				return nil, err
 			}
-			return compiledOnce(args[1].(string), measure.CompileSchema).Valid(text), nil
-		}, func(*state, string, string) bool { return false })
+			return schema.Valid(text), nil
+		}, func(*state, string, any) bool { return false })
 	path := fn("jsonPath", "text, path", "the value at a JSONPath of names and positions, nil if there is none; null if the text is not JSON", `jsonPath(output, "$.items[0].price") ?? 0`, []int{0},
 		func(s *state, args []any) (any, error) {
 			value, err := callJSON(s, args[0].(string))
 			if err != nil {
 				return nil, err
 			}
-			found, _ := compiledOnce(args[1].(string), measure.CompilePath).Get(value)
+			found, _ := args[1].(*measure.Path).Get(value)
 			return found, nil
-		}, func(*state, string, string) any { return nil })
+		}, func(*state, string, any) any { return nil })
 	cited := fn("supported", "text, pattern, tools", "share of the citations in the text that occur in a result of the tools; a citation is what the constant pattern's first group matches; null without a citation", `supported(output, "\\[([A-Z]+-[0-9]+)\\]", tools)`, []int{0},
-		callSupported, func(*state, string, string, []*step) float64 { return 0 }, func(*state, string, string, []any) float64 { return 0 })
+		callSupported, func(*state, string, any, []*step) float64 { return 0 }, func(*state, string, any, []any) float64 { return 0 })
 	cited.lists = true
 	return []function{
-		compiled(schema, 1, func(text string) error { _, err := measure.CompileSchema(text); return err }),
-		compiled(path, 1, func(text string) error { _, err := measure.CompilePath(text); return err }),
-		compiled(cited, 1, checkPattern),
+		compiled(schema, 1, measure.CompileSchema),
+		compiled(path, 1, measure.CompilePath),
+		compiled(cited, 1, measure.CompilePattern),
 	}
-}
-
-func checkPattern(text string) error {
-	if len(text) > maxPattern {
-		return fmt.Errorf("the pattern has more than %d bytes", maxPattern)
-	}
-	_, err := regexp.Compile(text)
-	return err
 }
 
 func callSupported(s *state, args []any) (any, error) {
-	text := args[0].(string)
-	if err := s.work("supported", perMatch*len(text)); err != nil {
+	text, pattern := args[0].(string), args[1].(*measure.Pattern)
+	if err := s.work("supported", max(perMatch, perInstruction*pattern.Size())*len(text)); err != nil {
 		return nil, err
 	}
-	citations := measure.Citations(text, compiledOnce(args[1].(string), regexp.Compile))
+	citations := pattern.Citations(text)
 	if len(citations) == 0 {
 		return nil, &missingError{"a citation in the text"}
 	}

@@ -3,7 +3,6 @@ package rewards
 import (
 	"fmt"
 	"reflect"
-	"sync"
 
 	"github.com/tracegrad/tracegrad/rewards/measure"
 )
@@ -23,8 +22,8 @@ func paths() []function {
 		return over(name, "tools, names", doc, example, named(name, func(r []measure.Run, n []string) any { return f(r, n) }), stepSignatures(float64(0))...)
 	}
 	return []function{
-		count("repeatedCalls", "runs that ask what was asked before: same tool, same arguments", measure.Repeated),
-		count("redundantCalls", "runs that ask what was answered before; a retry after a failure is none", measure.Redundant),
+		count("repeatedCalls", "runs that ask what was asked before: same tool, same arguments", func(r []measure.Run) int { return measure.Marked(measure.Repeated(r)) }),
+		count("redundantCalls", "runs that ask what was answered before; a retry after a failure is none", func(r []measure.Run) int { return measure.Marked(measure.Redundant(r)) }),
 		count("failedCalls", "runs that failed", measure.Failed),
 		count("recoveredErrors", "failed runs after which the same tool succeeded", measure.Recovered),
 		count("deadEnds", "failed runs after which the same tool never succeeded", measure.DeadEnds),
@@ -66,14 +65,19 @@ func (s *state) runs(name string, list any) ([]measure.Run, error) {
 		if st.Kind != "tool" {
 			continue
 		}
-		r := measure.Run{Name: st.Name, Failed: st.Error != ""}
-		if st.Arguments != nil {
-			r.Arguments, r.Known = *st.Arguments, true
-		}
+		r := runOf(st)
 		cost += perRun + len(r.Arguments)
 		runs = append(runs, r)
 	}
 	return runs, s.work(name, cost)
+}
+
+func runOf(st *step) measure.Run {
+	r := measure.Run{Name: st.Name, Failed: st.Error != ""}
+	if st.Arguments != nil {
+		r.Arguments, r.Known = *st.Arguments, true
+	}
+	return r
 }
 
 // stepsOf takes a list of steps as the language has it: steps, or what filter
@@ -181,28 +185,4 @@ func stepSignatures(result any) []any {
 func signatureOf(result any, args ...reflect.Type) any {
 	in := append([]reflect.Type{reflect.TypeFor[*state]()}, args...)
 	return reflect.Zero(reflect.FuncOf(in, []reflect.Type{reflect.TypeOf(result)}, false)).Interface()
-}
-
-// constants are the compiled constant texts of rules: a schema, a path, a
-// pattern. Rules are few and the texts are theirs, so nothing is let go.
-var constants sync.Map
-
-type constantKey struct {
-	kind reflect.Type
-	text string
-}
-
-// compiledOnce is what a constant text of a rule compiles to. It was compiled
-// when the rules were loaded, without an error.
-func compiledOnce[T any](text string, compile func(string) (*T, error)) *T {
-	key := constantKey{reflect.TypeFor[T](), text}
-	if v, ok := constants.Load(key); ok {
-		return v.(*T)
-	}
-	v, err := compile(text)
-	if err != nil {
-		panic("internal error: a constant that was checked does not compile: " + err.Error())
-	}
-	constants.Store(key, v)
-	return v
 }

@@ -159,7 +159,7 @@ func (l *limiter) call(n *ast.CallNode) {
 		l.fail(n, l.layerFix(), "%s would look through a list once for every pair of elements", f.name)
 	}
 	if f.constant >= 0 {
-		l.constant(f, args[f.constant])
+		l.constant(f, &args[f.constant])
 	}
 }
 
@@ -168,8 +168,9 @@ const (
 	fnEvaluation = "evaluation"
 )
 
-// constant checks the text of a rule that is compiled with it.
-func (l *limiter) constant(f *function, arg ast.Node) {
+// constant puts what the constant text of a call comes to in its place.
+func (l *limiter) constant(f *function, place *ast.Node) {
+	arg := *place
 	text, ok := arg.(*ast.StringNode)
 	what := strings.Split(f.args, ", ")[f.constant]
 	if !ok {
@@ -183,9 +184,14 @@ func (l *limiter) constant(f *function, arg ast.Node) {
 	if f.prepare == nil {
 		return
 	}
-	if err := f.prepare(text.Value); err != nil {
+	value, err := f.prepare(text.Value)
+	if err != nil {
 		l.fail(arg, "", "the %s of %s: %s", what, f.name, err)
+		return
 	}
+	made := &ast.ConstantNode{Value: value}
+	made.SetLocation(arg.Location())
+	*place = made
 }
 
 func plural(n int, what string) string {

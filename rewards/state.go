@@ -7,6 +7,7 @@ import (
 	"github.com/expr-lang/expr/vm"
 
 	"github.com/tracegrad/tracegrad/internal/trajectory"
+	"github.com/tracegrad/tracegrad/rewards/measure"
 )
 
 // state is what one Score works with. It is pooled: reset drops every
@@ -170,21 +171,17 @@ func loadModel(to *step, from *trajectory.ModelCall, messages []trajectory.Messa
 }
 
 // markRepeated marks the tool runs that tell nothing new: the same tool with
-// the same arguments has answered before.
+// the same arguments has answered before. Of runs whose arguments are missing
+// nobody knows.
 func markRepeated(tools []*step) {
-	type call struct{ name, arguments string }
-	answered := make(map[call]bool, len(tools))
-	yes, no := true, false
-	for _, t := range tools {
-		if t.Arguments == nil {
-			continue // missing: it may or may not be one
-		}
-		c := call{t.Name, *t.Arguments}
-		if t.Repeated = &no; answered[c] {
-			t.Repeated = &yes
-		}
-		if t.Error == "" {
-			answered[c] = true
+	runs := make([]measure.Run, len(tools))
+	for i, t := range tools {
+		runs[i] = runOf(t)
+	}
+	marks := measure.Redundant(runs)
+	for i, t := range tools {
+		if runs[i].Known {
+			t.Repeated = &marks[i]
 		}
 	}
 }

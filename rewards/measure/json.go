@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"regexp/syntax"
 	"strings"
 
 	"github.com/ohler55/ojg/jp"
@@ -23,14 +24,26 @@ func ParseJSON(text string) (any, error) {
 }
 
 // Schema is a compiled JSON Schema (draft 2020-12 unless $schema names another).
-type Schema struct{ compiled *jsonschema.Schema }
+type Schema struct {
+	compiled *jsonschema.Schema
+	weight   int
+}
 
-// CompileSchema compiles a schema, a JSON text. It refers to nothing outside of
-// itself: no file and no address is read.
+// Weight is how many of the schema's parts may look at the same value: [Schema.Valid]
+// takes time with the length of the text times this.
+func (s *Schema) Weight() int { return s.weight }
+
+// CompileSchema compiles a schema, a JSON text. It refers to nothing: no file and
+// no address is read, and references within it are refused, for a chain of them
+// looks at a value exponentially often.
 func CompileSchema(text string) (*Schema, error) {
 	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
 	if err != nil {
 		return nil, fmt.Errorf("the schema is not JSON: %w", err)
+	}
+	weight, reference := weigh(doc)
+	if reference != "" {
+		return nil, fmt.Errorf("%s is not supported: write what it names in its place", reference)
 	}
 	c := jsonschema.NewCompiler()
 	c.UseLoader(nowhere{})
@@ -42,7 +55,49 @@ func CompileSchema(text string) (*Schema, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the schema is not right: %w", err)
 	}
-	return &Schema{s}, nil
+	return &Schema{s, 1 + weight}, nil
+}
+
+// weigh counts what looks at a value besides the schema that describes it, and
+// names a keyword that refers elsewhere, "" without one.
+func weigh(doc any) (n int, reference string) {
+	switch doc := doc.(type) {
+	case map[string]any:
+		for key, v := range doc {
+			switch key {
+			case "$ref", "$dynamicRef", "$recursiveRef":
+				if _, ok := v.(string); ok {
+					return 0, key
+				}
+			case "anyOf", "allOf", "oneOf", "patternProperties", "dependentSchemas", "dependencies":
+				n += entries(v)
+			case "not", "if", "then", "else", "contains", "propertyNames", "unevaluatedItems", "unevaluatedProperties":
+				n++
+			}
+			more, ref := weigh(v)
+			if n += more; ref != "" {
+				return 0, ref
+			}
+		}
+	case []any:
+		for _, v := range doc {
+			more, ref := weigh(v)
+			if n += more; ref != "" {
+				return 0, ref
+			}
+		}
+	}
+	return n, ""
+}
+
+func entries(v any) int {
+	switch v := v.(type) {
+	case []any:
+		return len(v)
+	case map[string]any:
+		return len(v)
+	}
+	return 0
 }
 
 // nowhere finds no other schema.
@@ -96,11 +151,44 @@ func (p *Path) Get(value any) (any, bool) {
 	return found[0], true
 }
 
-// Citations are what a pattern finds in a text: its first group, or all of the
+// maxPattern bounds a regular expression, in bytes.
+const maxPattern = 512
+
+// Pattern is a compiled regular expression.
+type Pattern struct {
+	expr *regexp.Regexp
+	size int
+}
+
+// CompilePattern compiles a regular expression.
+func CompilePattern(text string) (*Pattern, error) {
+	if len(text) > maxPattern {
+		return nil, fmt.Errorf("the pattern has more than %d bytes", maxPattern)
+	}
+	expr, err := regexp.Compile(text)
+	if err != nil {
+		return nil, err
+	}
+	tree, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
+		return nil, err
+	}
+	program, err := syntax.Compile(tree.Simplify())
+	if err != nil {
+		return nil, err
+	}
+	return &Pattern{expr, len(program.Inst)}, nil
+}
+
+// Size is how many instructions the pattern has: [Pattern.Citations] takes at
+// most time with the length of the text times this.
+func (p *Pattern) Size() int { return p.size }
+
+// Citations are what the pattern finds in a text: its first group, or all of the
 // match. Each is listed once.
-func Citations(text string, pattern *regexp.Regexp) (list []string) {
+func (p *Pattern) Citations(text string) (list []string) {
 	seen := map[string]bool{}
-	for _, m := range pattern.FindAllStringSubmatch(text, maxCitations) {
+	for _, m := range p.expr.FindAllStringSubmatch(text, maxCitations) {
 		c := m[0]
 		if len(m) > 1 {
 			c = m[1]

@@ -2,7 +2,6 @@ package measure
 
 import (
 	"math"
-	"regexp"
 	"strings"
 	"testing"
 	"testing/quick"
@@ -124,6 +123,12 @@ func TestJSON(t *testing.T) {
 		_, err := CompileSchema(bad)
 		assert.Error(t, err, bad)
 	}
+	assert.Equal(t, 1, s.Weight())
+	s, err = CompileSchema(`{"anyOf":[{"type":"string"},{"not":{"type":"null"}}],"properties":{"$ref":{"type":"string"}}}`)
+	require.NoError(t, err)
+	assert.Equal(t, 4, s.Weight())
+	_, err = CompileSchema(`{"$defs":{"a":{"type":"string"}},"properties":{"x":{"$ref":"#/$defs/a"}}}`)
+	assert.ErrorContains(t, err, "$ref is not supported: write what it names in its place")
 	p, err := CompilePath("$.items[1].price")
 	require.NoError(t, err)
 	doc, err := ParseJSON(`{"items":[{"price":1},{"price":2}]}`)
@@ -140,17 +145,22 @@ func TestJSON(t *testing.T) {
 }
 
 func TestCitations(t *testing.T) {
-	list := Citations("as [doc:12] and [doc:9], again [doc:12]", regexp.MustCompile(`\[doc:(\w+)\]`))
+	cite := func(text, pattern string) []string {
+		p, err := CompilePattern(pattern)
+		require.NoError(t, err)
+		return p.Citations(text)
+	}
+	list := cite("as [doc:12] and [doc:9], again [doc:12]", `\[doc:(\w+)\]`)
 	assert.Equal(t, []string{"12", "9"}, list)
 	assert.Equal(t, 1, Supported(list, []string{"id 12", "other"}))
-	assert.Equal(t, []string{"HB-1"}, Citations("see HB-1", regexp.MustCompile(`HB-\d`)))
+	assert.Equal(t, []string{"HB-1"}, cite("see HB-1", `HB-\d`))
 }
 
 func TestTools(t *testing.T) {
 	run := func(name, arguments string, failed bool) Run { return Run{name, arguments, true, failed} }
 	runs := []Run{run("search", "a", true), run("search", "a", false), run("search", "a", false), run("book", "b", true), {Name: "search"}, {Name: "search"}}
-	assert.Equal(t, 2, Repeated(runs))
-	assert.Equal(t, 1, Redundant(runs))
+	assert.Equal(t, 2, Marked(Repeated(runs)))
+	assert.Equal(t, 1, Marked(Redundant(runs)))
 	assert.Equal(t, 2, Failed(runs))
 	assert.Equal(t, 1, Recovered(runs))
 	assert.Equal(t, 1, DeadEnds(runs))

@@ -8,32 +8,37 @@ type Run struct {
 	Failed    bool
 }
 
-// Repeated is how many runs asked what had been asked before: the same tool
-// with the same arguments, whatever came of it. Runs whose arguments are not
-// shown are none.
-func Repeated(runs []Run) (n int) {
-	seen := make(map[Run]bool, len(runs))
-	for _, r := range runs {
-		key := Run{Name: r.Name, Arguments: r.Arguments, Known: r.Known}
-		if r.Known && seen[key] {
-			n++
-		}
-		seen[key] = true
-	}
-	return n
+// Repeated marks the runs that ask what was asked before: the same tool with the
+// same arguments, whatever came of it. Runs whose arguments are not shown are none.
+func Repeated(runs []Run) []bool {
+	return again(runs, func(Run) bool { return true })
 }
 
-// Redundant is how many runs asked what had been answered before: repeated,
-// and an earlier one did not fail. A retry after a failure is not redundant.
-func Redundant(runs []Run) (n int) {
-	answered := make(map[Run]bool, len(runs))
-	for _, r := range runs {
+// Redundant marks the runs that ask what was answered before: repeated, and an
+// earlier one did not fail. A retry after a failure is not redundant.
+func Redundant(runs []Run) []bool {
+	return again(runs, func(r Run) bool { return !r.Failed })
+}
+
+// again marks the runs before which the same was asked by one that counts.
+func again(runs []Run, counts func(Run) bool) []bool {
+	marks := make([]bool, len(runs))
+	asked := make(map[Run]bool, len(runs))
+	for i, r := range runs {
 		key := Run{Name: r.Name, Arguments: r.Arguments, Known: r.Known}
-		if r.Known && answered[key] {
-			n++
+		marks[i] = r.Known && asked[key]
+		if counts(r) {
+			asked[key] = true
 		}
-		if !r.Failed {
-			answered[key] = true
+	}
+	return marks
+}
+
+// Marked is how many marks are set.
+func Marked(marks []bool) (n int) {
+	for _, m := range marks {
+		if m {
+			n++
 		}
 	}
 	return n

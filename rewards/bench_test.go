@@ -50,7 +50,7 @@ func BenchmarkLargest(b *testing.B) {
 		"lastNumber": {`lastNumber(output)`, maxWork/perMatch - 1},
 		"validJSON":  {`validJSON(output, '{"type":"array","items":{"type":"integer","minimum":1}}')`, maxWork/perJSON - 1},
 		"supported":  {`supported(output, "([0-9]+)", tools)`, 20_000},
-		"pattern":    {`supported(output, "((1 a ?){1,30}){1,30}b", tools)`, 200},
+		"pattern":    {`supported(output, "((1 a ?){1,30}){1,30}b", tools)`, 80},
 		"branches":   {`validJSON(output, '{"type":"array","items":{"anyOf":[{"type":"string"},{"minimum":5},{"maximum":0},{"type":"null"}]}}')`, maxWork/perJSON/5 - 1},
 		"coverage":   {`coverage(split(output, " "), ["a"])`, 70_000},
 	} {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -33,15 +32,10 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// collector builds the Collector as the Makefile does, for all tests once.
+// collector is the built Collector, for all tests once.
 var collector = sync.OnceValues(func() (path string, err error) {
 	path = filepath.Join(built, "tracegrad-collector")
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-tags", "grpcnotrace", "-o", path, "../../distro")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
-	}
-	return path, nil
+	return path, localcollector.Build(context.Background(), path)
 })
 
 // system is what a target of the Makefile installed.

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"text/tabwriter"
 	"time"
 
 	"github.com/tracegrad/tracegrad/internal/localcollector"
@@ -29,27 +28,15 @@ func (l *lab) soak(ctx context.Context, p pipeline, w io.Writer) error {
 	if !p.assembles() || p.check == nil {
 		return fmt.Errorf("-soak: %s writes no dataset", p.ID)
 	}
-	l.delivered = newSweeper(l, filepath.Join(l.opt.work, "out"))
+	l.delivered = newSweeper(l, filepath.Join(l.opt.work, "out"), w)
+	fmt.Fprintf(w, "%s\n\n%12s %8s %8s %24s\n", l.describe(), "spans taken", "RSS MB", "held MB", "CPU s per M spans since")
 	m, err := l.measure(ctx, p)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "%s\n%s: %.2f CPU s per million spans, peak RSS %.0f MB; %d trajectories, all whole, each once\n\n", l.describe(), p.Name, m.CPU, m.RSS, len(l.delivered.seen))
-	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "spans taken\tRSS MB\theld MB\tCPU s per M spans since\t")
-	list := l.delivered.samples
-	for i, s := range list {
-		cpu := 0.0
-		if i > 0 && s.spans > list[i-1].spans {
-			cpu = (s.cpu - list[i-1].cpu) * 1e6 / float64(s.spans-list[i-1].spans)
-		}
-		fmt.Fprintf(t, "%d\t%.0f\t%.0f\t%.2f\t\n", s.spans, s.rss, s.held, cpu)
-	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	half := list[len(list)/2:]
-	_, err = fmt.Fprintf(w, "\nslope of the RSS over the second half: %+.1f MB per million spans\n", slope(half))
+	half := l.delivered.samples[len(l.delivered.samples)/2:]
+	_, err = fmt.Fprintf(w, "\n%s: %.2f CPU s per million spans, peak RSS %.0f MB; %d trajectories, all whole, each once\nslope of the RSS over the second half: %+.1f MB per million spans\n",
+		p.Name, m.CPU, m.RSS, len(l.delivered.seen), slope(half))
 	return err
 }
 
@@ -99,11 +86,17 @@ func (s *sweeper) sample(ctx context.Context, c *localcollector.Collector) error
 	if err != nil {
 		return err
 	}
-	s.samples = append(s.samples, sample{
+	now := sample{
 		spans: s.lab.sent.Load(), rss: float64(resident(c.PID())) / (1 << 20),
 		held: counts["processor_trajectory_held"] / (1 << 20), cpu: cpu.Seconds(),
-	})
-	return nil
+	}
+	since := 0.0
+	if n := len(s.samples); n > 0 && now.spans > s.samples[n-1].spans {
+		since = (now.cpu - s.samples[n-1].cpu) * 1e6 / float64(now.spans-s.samples[n-1].spans)
+	}
+	s.samples = append(s.samples, now)
+	_, err = fmt.Fprintf(s.table, "%12d %8.0f %8.0f %24.2f\n", now.spans, now.rss, now.held, since)
+	return err
 }
 
 // resident is the memory that a process has now, in bytes.

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -20,10 +21,11 @@ type sweeper struct {
 	out     string
 	seen    map[[16]byte]bool // ids of trajectories
 	samples []sample
+	table   io.Writer // takes a line for each sample as it comes
 }
 
-func newSweeper(l *lab, out string) *sweeper {
-	return &sweeper{lab: l, out: out, seen: map[[16]byte]bool{}}
+func newSweeper(l *lab, out string, table io.Writer) *sweeper {
+	return &sweeper{lab: l, out: out, table: table, seen: map[[16]byte]bool{}}
 }
 
 // sweep takes what is there.

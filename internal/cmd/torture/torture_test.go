@@ -3,9 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -15,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tracegrad/tracegrad/internal/cmd/torture/delivery"
+	"github.com/tracegrad/tracegrad/internal/localcollector"
 )
 
 const quickstart = "../../../examples/quickstart"
@@ -63,15 +62,10 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// collector builds the Collector as the Makefile does, for all tests once.
+// collector is the built Collector, for all tests once.
 var collector = sync.OnceValues(func() (path string, err error) {
 	path = filepath.Join(built, "tracegrad-collector")
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-tags", "grpcnotrace", "-o", path, "../../../distro")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
-	}
-	return path, nil
+	return path, localcollector.Build(context.Background(), path)
 })
 
 // Without storage a kill loses what was acknowledged and not committed: this is

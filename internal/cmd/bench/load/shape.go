@@ -1,6 +1,9 @@
 package load
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Shape says how long the runs of agents are and how their spans are spread over
 // requests.
@@ -36,7 +39,11 @@ func ShapeOf(name string) (Shape, error) {
 			return s, nil
 		}
 	}
-	return Shape{}, fmt.Errorf("shape %q is not known", name)
+	known := make([]string, len(Shapes))
+	for i, s := range Shapes {
+		known[i] = s.Name
+	}
+	return Shape{}, fmt.Errorf("shape %q is not known: use %s", name, strings.Join(known, ", "))
 }
 
 // WithOpen is the shape with so many open traces, rounded to whole groups.

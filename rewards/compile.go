@@ -57,7 +57,7 @@ func (d *document) expression(r *rule, n *yaml.Node, path, src string, w want) *
 		d.fail(n, path, fmt.Sprintf("the expression has more than %d bytes", MaxExprBytes), "split the rule")
 		return nil
 	}
-	program, used, err := compileExpr(src, r.Level, w)
+	program, used, gives, err := compileExpr(src, r.Level, w)
 	if err != nil {
 		lead := len([]rune(n.Value)) - len([]rune(strings.TrimLeft(n.Value, " \t\r\n")))
 		if n.LineComment != "" && n.Style == 0 {
@@ -67,11 +67,14 @@ func (d *document) expression(r *rule, n *yaml.Node, path, src string, w want) *
 		return nil
 	}
 	r.uses |= used
+	if w == wantNumber {
+		r.Gives = gives
+	}
 	return program
 }
 
 // compileExpr is parse → limits → types → rewrite → types → bytecode.
-func compileExpr(src string, level Level, w want) (program *vm.Program, used uses, m *mistake) {
+func compileExpr(src string, level Level, w want) (program *vm.Program, used uses, gives string, m *mistake) {
 	defer func() {
 		if r := recover(); r != nil {
 			program, m = nil, &mistake{Error: file.Error{Message: fmt.Sprintf("internal error: %v", r)}}
@@ -80,10 +83,10 @@ func compileExpr(src string, level Level, w want) (program *vm.Program, used use
 	config := newConfig(environment(level))
 	tree, err := parser.ParseWithConfig(src, config)
 	if err != nil {
-		return nil, 0, explain(err, level)
+		return nil, 0, "", explain(err, level)
 	}
 	if size(tree.Node) > MaxNodes {
-		return nil, 0, &mistake{Error: file.Error{Message: fmt.Sprintf("the expression has more than %d parts", MaxNodes)}, fix: "split the rule"}
+		return nil, 0, "", &mistake{Error: file.Error{Message: fmt.Sprintf("the expression has more than %d parts", MaxNodes)}, fix: "split the rule"}
 	}
 	r := newRewriter(tree.Node)
 	rewriteCalls(tree.Node)
@@ -92,19 +95,19 @@ func compileExpr(src string, level Level, w want) (program *vm.Program, used use
 	l := limiter{level: level, cache: &config.NtCache}
 	l.walk(tree.Node)
 	if l.problem != nil {
-		return nil, 0, &mistake{Error: *l.problem, fix: l.fix}
+		return nil, 0, "", &mistake{Error: *l.problem, fix: l.fix}
 	}
 	r.rewrite(&tree.Node)
 	t, err := c.Check(tree, config)
 	if err != nil {
-		return nil, 0, explain(err, level)
+		return nil, 0, "", explain(err, level)
 	}
 	if m := checkResult(tree.Node, t, w); m != nil {
-		return nil, 0, m
+		return nil, 0, "", m
 	}
 	loosen(tree.Node)
 	program, m = generate(tree, config, level)
-	return program, l.uses, m
+	return program, l.uses, inferred(t), m
 }
 
 func generate(tree *parser.Tree, config *conf.Config, level Level) (*vm.Program, *mistake) {
@@ -125,6 +128,18 @@ func environment(level Level) any {
 		return stepView{}
 	}
 	return trajectoryView{}
+}
+
+// inferred names the type of an expression's value in the words of the
+// documentation; one that can be nil at run time says so.
+func inferred(t reflect.Type) string {
+	switch {
+	case t == nil || t.Kind() == reflect.Interface:
+		return "any value"
+	case t.Kind() == reflect.Pointer:
+		return typeName(t.String()) + " or nil"
+	}
+	return typeName(t.String())
 }
 
 // checkResult refuses expressions whose type can never be a reward.

@@ -60,6 +60,9 @@ func values(rewards []trajectory.Reward) []float64 {
 func runs(t *testing.T, src []byte) []trajectory.Reward {
 	e, err := Parse("block", src)
 	require.NoError(t, err)
+	for _, o := range e.Test() {
+		assert.Empty(t, o.Misses, o.Name)
+	}
 	tr := completeTrajectory()
 	got := e.Score(tr, nil, now)
 	for _, r := range got {

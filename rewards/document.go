@@ -19,11 +19,12 @@ type document struct {
 	name     string
 	src      []byte
 	lines    []string
-	problems []*problem
+	problems []*Problem
+	examples []Example
 }
 
 var (
-	topKeys  = []string{"rewards"}
+	topKeys  = []string{"rewards", "examples"}
 	ruleKeys = []string{"name", "level", "expr", "when", "weight", "missing"}
 	ruleName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,63}$`)
 )
@@ -66,7 +67,9 @@ func (d *document) rules() []*rule {
 		d.fail(list, "rewards", fmt.Sprintf("has %d rules, at most %d are allowed", len(list.Content), MaxRules), "")
 		return nil
 	}
-	return d.list(list)
+	rules := d.list(list)
+	d.readExamples(top["examples"], rules)
+	return rules
 }
 
 func (d *document) list(list *yaml.Node) []*rule {

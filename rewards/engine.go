@@ -48,14 +48,16 @@ type Rule struct {
 	Substitute  float64 // the number, where Missing is MissingNumber
 	Hash        string  // of everything that decides its values: not of weight, mask and skip
 	Provisional bool    // reads feedback or evaluations, which may come later
+	Gives       string  // inferred type of Expr: bool, int, float, …; "any value" is known at run time only
 }
 
 // Engine holds compiled rules. It is immutable and safe for concurrent use.
 type Engine struct {
-	hash  string
-	rules []*rule
-	uses  uses // of all rules together
-	pool  sync.Pool
+	hash     string
+	rules    []*rule
+	examples []Example
+	uses     uses // of all rules together
+	pool     sync.Pool
 }
 
 // Load reads and compiles a rewards file. The error holds every problem of the
@@ -77,7 +79,7 @@ func Load(path string) (*Engine, error) {
 func Parse(name string, src []byte) (*Engine, error) {
 	d := &document{name: name, src: src}
 	rules := d.rules()
-	e := &Engine{}
+	e := &Engine{examples: d.examples}
 	for _, r := range rules {
 		if d.compile(r) {
 			e.rules = append(e.rules, r)

@@ -65,7 +65,8 @@ rewards:
 `).Rules()
 	for i := range rules {
 		assert.Len(t, rules[i].Hash, 16)
-		rules[i].Hash = ""
+		assert.Equal(t, "int", rules[i].Gives)
+		rules[i].Hash, rules[i].Gives = "", ""
 	}
 	assert.Equal(t, []Rule{
 		{Name: "a", Level: LevelTrajectory, Expr: "model_calls", Weight: 1, Missing: MissingMask},

@@ -67,7 +67,7 @@ func FuzzExpr(f *testing.F) {
 			if len(src) > MaxExprBytes {
 				return
 			}
-			program, used, m := compileExpr(src, level, wantNumber)
+			program, used, _, m := compileExpr(src, level, wantNumber)
 			if m != nil {
 				if len(m.Message) > 15 && m.Message[:15] == "internal error:" {
 					t.Fatal(m.Message)

@@ -12,32 +12,48 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// problem is one mistake in a rewards file, in the user's words.
-type problem struct {
-	file      string
-	line, col int    // from 1; 0 = the file as a whole
-	path      string // key, such as rewards[0].expr
-	message   string
-	fix       string
-	snippet   string // the line with a caret under the mistake, for expressions
+// Problem is one mistake in a rewards file, in the user's words.
+type Problem struct {
+	File    string `json:"file"`
+	Line    int    `json:"line,omitempty"` // from 1; 0 = the file as a whole
+	Column  int    `json:"column,omitempty"`
+	Key     string `json:"key,omitempty"` // such as rewards[0].expr
+	Message string `json:"message"`
+	Fix     string `json:"fix,omitempty"`
+	snippet string // the line with a caret under the mistake, for expressions
 }
 
-func (p *problem) Error() string {
-	var b strings.Builder
-	b.WriteString(p.file)
-	if p.line > 0 {
-		fmt.Fprintf(&b, ":%d", p.line)
+// Problems are the mistakes that an error of [Load] or [Parse] consists of, in
+// the order of the file; none if the file could not be read.
+func Problems(err error) []*Problem {
+	var all []*Problem
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range joined.Unwrap() {
+			all = append(all, Problems(e)...)
+		}
+	} else if p := (*Problem)(nil); errors.As(err, &p) {
+		all = append(all, p)
 	}
-	if p.col > 0 {
-		fmt.Fprintf(&b, ":%d", p.col)
+	return all
+}
+
+// Error is file:line:column: key: message; fix, and the line with a caret.
+func (p *Problem) Error() string {
+	var b strings.Builder
+	b.WriteString(p.File)
+	if p.Line > 0 {
+		fmt.Fprintf(&b, ":%d", p.Line)
+	}
+	if p.Column > 0 {
+		fmt.Fprintf(&b, ":%d", p.Column)
 	}
 	b.WriteString(": ")
-	if p.path != "" {
-		b.WriteString(p.path + ": ")
+	if p.Key != "" {
+		b.WriteString(p.Key + ": ")
 	}
-	b.WriteString(p.message)
-	if p.fix != "" {
-		b.WriteString("; " + p.fix)
+	b.WriteString(p.Message)
+	if p.Fix != "" {
+		b.WriteString("; " + p.Fix)
 	}
 	b.WriteString(p.snippet)
 	return b.String()
@@ -45,8 +61,8 @@ func (p *problem) Error() string {
 
 // err joins the problems in the order of the file.
 func (d *document) err() error {
-	slices.SortStableFunc(d.problems, func(a, b *problem) int {
-		return cmp.Or(cmp.Compare(a.line, b.line), cmp.Compare(a.col, b.col))
+	slices.SortStableFunc(d.problems, func(a, b *Problem) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
 	errs := make([]error, len(d.problems))
 	for i, p := range d.problems {
@@ -56,9 +72,9 @@ func (d *document) err() error {
 }
 
 func (d *document) fail(n *yaml.Node, path, message, fix string) {
-	p := &problem{file: d.name, path: path, message: message, fix: fix}
+	p := &Problem{File: d.name, Key: path, Message: message, Fix: fix}
 	if n != nil {
-		p.line, p.col = n.Line, n.Column
+		p.Line, p.Column = n.Line, n.Column
 	}
 	d.problems = append(d.problems, p)
 }
@@ -67,12 +83,12 @@ var yamlLine = regexp.MustCompile(`^line (\d+): `)
 
 // failYAML reports text that is not YAML at all.
 func (d *document) failYAML(err error) {
-	p := &problem{file: d.name, message: strings.TrimPrefix(err.Error(), "yaml: "), fix: "check the indentation and quote expressions with '…'"}
-	if m := yamlLine.FindStringSubmatch(p.message); m != nil {
-		p.line, _ = strconv.Atoi(m[1])
-		p.message = p.message[len(m[0]):]
+	p := &Problem{File: d.name, Message: strings.TrimPrefix(err.Error(), "yaml: "), Fix: "check the indentation and quote expressions with '…'"}
+	if m := yamlLine.FindStringSubmatch(p.Message); m != nil {
+		p.Line, _ = strconv.Atoi(m[1])
+		p.Message = p.Message[len(m[0]):]
 	}
-	p.message = "not valid YAML: " + p.message
+	p.Message = "not valid YAML: " + p.Message
 	d.problems = append(d.problems, p)
 }
 
@@ -80,8 +96,8 @@ func (d *document) failYAML(err error) {
 // file's own line and a caret under it.
 func (d *document) failExpr(n *yaml.Node, path string, offset int, message, fix string) {
 	line, col := d.locate(n, offset)
-	d.problems = append(d.problems, &problem{
-		file: d.name, line: line, col: col, path: path, message: message, fix: fix,
+	d.problems = append(d.problems, &Problem{
+		File: d.name, Line: line, Column: col, Key: path, Message: message, Fix: fix,
 		snippet: d.snippet(line, col),
 	})
 }

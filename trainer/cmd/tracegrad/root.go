@@ -78,7 +78,7 @@ for the server that judges it (gate.server). An error is said on stderr:
 		Version:       version(),
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
-	root.AddCommand(newInit(program), newDoctor(), newReplay(), newImport(), newCompact(), newForget(), newSQL(), newTrain(), newReroll(), newBundle(), newVersion())
+	root.AddCommand(newInit(program), newDoctor(), newReplay(), newImport(), newCompact(), newForget(), newSQL(), newTrain(), newReroll(), newRewards(), newBundle(), newVersion())
 	return root
 }
 

@@ -2,19 +2,17 @@ package trainer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/tracegrad/tracegrad/internal/bucket"
 	"github.com/tracegrad/tracegrad/internal/dataset"
 	"github.com/tracegrad/tracegrad/internal/trajectory"
 	"github.com/tracegrad/tracegrad/rewards"
 	"github.com/tracegrad/tracegrad/trainer/prompt"
-	"github.com/tracegrad/tracegrad/trainer/query"
+	"github.com/tracegrad/tracegrad/trainer/rescore"
 )
 
 // Scored is a chosen trajectory with its rewards and its profile.
@@ -49,6 +47,7 @@ func (n *night) scoreStage(ctx context.Context, s selected) (scores, error) {
 	}
 	return stage(n.run, "score", inputs, func() (scores, error) {
 		w := &scorer{night: n, out: scores{Head: ScoreHead{Rewards: n.engine.Hash(), LeftOut: map[string]int{}}}}
+		w.back = rescore.Appender{Dataset: n.Config.Dataset, Writer: writerName(n.Config.Runs)}
 		if err := w.score(ctx, s); err != nil {
 			return scores{}, err
 		}
@@ -61,10 +60,10 @@ func (n *night) scoreStage(ctx context.Context, s selected) (scores, error) {
 
 type scorer struct {
 	*night
-	out     scores
-	facts   map[string][]trajectory.Fact
-	stored  map[string][]trajectory.Reward
-	changed []dataset.RewardRow
+	out    scores
+	facts  map[string][]trajectory.Fact
+	stored map[string][]trajectory.Reward
+	back   rescore.Appender
 }
 
 func (w *scorer) score(ctx context.Context, s selected) (err error) {
@@ -84,27 +83,25 @@ func (w *scorer) score(ctx context.Context, s selected) (err error) {
 		if err != nil {
 			return err
 		}
-		w.one(t)
+		if err := w.one(ctx, t); err != nil {
+			return err
+		}
 		if len(w.out.Rows)%100 == 0 {
 			w.progress(Event{Stage: "score", State: Working, Done: len(w.out.Rows), Total: len(ids)})
 		}
-		if len(w.changed) >= maxChanged {
-			if err := w.writeBack(ctx); err != nil {
-				return err
-			}
-		}
 	}
-	if err := w.writeBack(ctx); err != nil {
+	if err := written(w.back.Flush(ctx)); err != nil {
 		return err
 	}
+	w.out.Head.Written = w.back.Written
 	slices.SortFunc(w.out.Rows, func(a, b Scored) int { return strings.Compare(a.Profile.ID, b.Profile.ID) })
 	return nil
 }
 
-func (w *scorer) one(t *trajectory.Trajectory) {
-	facts := w.facts[t.ID]
+func (w *scorer) one(ctx context.Context, t *trajectory.Trajectory) error {
+	facts, now := w.facts[t.ID], w.clock().UnixMicro()
 	w.out.Head.Facts += len(facts)
-	list := w.engine.Score(t, facts, w.clock().UnixMicro())
+	list := w.engine.Score(t, facts, now)
 	row := Scored{Profile: prompt.Read(t), Rewards: map[string]float64{}}
 	for _, r := range list {
 		if r.Value != nil {
@@ -120,7 +117,20 @@ func (w *scorer) one(t *trajectory.Trajectory) {
 		row.Steps = stepReturns(w.engine.Rules(), list)
 	}
 	w.out.Rows = append(w.out.Rows, row)
-	w.keepChanged(t, list)
+	if !w.Config.Rewards.WriteBack {
+		return nil
+	}
+	return written(w.back.Add(ctx, rescore.Changed(t, w.stored[t.ID], list, now)))
+}
+
+// written adds to an error of writing rewards back how to do without. What is
+// written stays, even if the run fails later: it is true all the same, and a
+// run that is done again finds it unchanged.
+func written(err error) error {
+	if err != nil {
+		return fmt.Errorf("%w (rewards.write_back: false leaves the dataset as it is)", err)
+	}
+	return nil
 }
 
 // valueOf is the return that rewards sum up to, or why there is none.
@@ -161,47 +171,6 @@ func stepReturns(rules []rewards.Rule, list []trajectory.Reward) map[int]float64
 	return out
 }
 
-// keepChanged gathers what the dataset does not say yet under the same rule:
-// most nights change few values, and unchanged ones would only be in the way.
-func (w *scorer) keepChanged(t *trajectory.Trajectory, list []trajectory.Reward) {
-	if !w.Config.Rewards.WriteBack {
-		return
-	}
-	stored := w.stored[t.ID]
-	for _, r := range append(list, w.notChosen(stored, list)...) {
-		at := slices.IndexFunc(stored, func(old trajectory.Reward) bool {
-			return old.Step == r.Step && old.Name == r.Name && old.RuleHash == r.RuleHash
-		})
-		if at >= 0 {
-			if sameValue(stored[at], r) {
-				continue
-			}
-			r.EvaluatedAt = max(r.EvaluatedAt, stored[at].EvaluatedAt+1) // newer, whatever the clocks say
-		}
-		w.changed = append(w.changed, dataset.NewRewardRow(t.ID, t.Revision, t.FirstSeenAt, r))
-	}
-}
-
-// notChosen takes back the values of steps that a rule's `when` chose before
-// the facts came and chooses no more: no reward of them is computed now, so
-// nothing else would be newer than what the dataset says.
-func (w *scorer) notChosen(stored, list []trajectory.Reward) (out []trajectory.Reward) {
-	for _, old := range stored {
-		if old.Step < 0 || slices.ContainsFunc(list, func(r trajectory.Reward) bool { return r.Step == old.Step && r.Name == old.Name }) {
-			continue
-		}
-		out = append(out, trajectory.Reward{
-			Step: old.Step, Name: old.Name, Reason: query.ReasonNotChosen, Explanation: "when: is not true any more",
-			Source: rewards.Source, RuleHash: old.RuleHash, Provisional: old.Provisional, EvaluatedAt: w.clock().UnixMicro(),
-		})
-	}
-	return out
-}
-
-func sameValue(a, b trajectory.Reward) bool {
-	return a.Reason == b.Reason && (a.Value == nil) == (b.Value == nil) && (a.Value == nil || *a.Value == *b.Value)
-}
-
 // writerName is the name under which runs write to the dataset. It is one per
 // runs directory, which one run at a time has for itself, so that two names
 // never meet, and a run cleans up after one that was killed.
@@ -215,27 +184,4 @@ func writerName(runs string) string {
 		path = resolved
 	}
 	return "tracegrad-train-" + digest([]byte(host + "\x00" + path))[:12]
-}
-
-// maxChanged bounds the rows that wait to be written back.
-const maxChanged = 50_000
-
-// writeBack appends the changed values as one file set. What is written
-// stays, even if the run fails later: it is true all the same, and a run that
-// is done again finds it unchanged.
-func (w *scorer) writeBack(ctx context.Context) error {
-	if len(w.changed) == 0 {
-		return nil
-	}
-	writer, err := bucket.NewWriter(ctx, w.Config.Dataset, writerName(w.Config.Runs), dataset.Options{})
-	if err == nil {
-		_, err = writer.WriteRewards(ctx, w.changed)
-		err = errors.Join(err, writer.Close())
-	}
-	if err != nil {
-		return fmt.Errorf("write rewards back: %w (rewards.write_back: false leaves the dataset as it is)", err)
-	}
-	w.out.Head.Written += len(w.changed)
-	w.changed = w.changed[:0]
-	return nil
 }

@@ -1,17 +1,13 @@
 package scaleout
 
 import (
-	"context"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"github.com/tracegrad/tracegrad/internal/cmd/bench/load"
 	"github.com/tracegrad/tracegrad/internal/cmd/torture/ledger"
 	"github.com/tracegrad/tracegrad/internal/localcollector"
-	"github.com/tracegrad/tracegrad/internal/otlp"
 )
 
 // Three Collectors behind a balancer make of runs in all dialects what one makes
@@ -61,20 +57,11 @@ func TestBalancerOfConversations(t *testing.T) {
 // stands in the one, the tree in the other.
 func TestBalancerOfLogRecords(t *testing.T) {
 	system(t, "balancer")
-	capture, err := filepath.Glob("../../testdata/dialects/*semconv136.*jsonl.gz")
-	require.NoError(t, err)
-	require.Len(t, capture, 2, "spans and log records")
-	replay := func(to *localcollector.Collector) {
-		report, err := otlp.Replay(context.Background(), otlp.Files(capture...), otlp.Options{Endpoint: to.URL(localcollector.OTLPHTTP), KeepTimes: true})
-		require.NoError(t, err)
-		require.True(t, report.Complete())
-		require.Positive(t, report.LogRecords)
-	}
 	alone := start(t, 1, "quickstart/durable.yaml", nil)
-	replay(alone.members[0])
+	replay(t, alone.members[0])
 	alone.settle()
 	several := start(t, 3, "quickstart/durable.yaml", nil)
-	replay(several.balance("balancer.yaml"))
+	replay(t, several.balance("balancer.yaml"))
 	several.settle()
 	want, got := live(t, alone.dataset), live(t, several.dataset)
 	for _, one := range want {

@@ -2,6 +2,7 @@ package scaleout
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"testing"
 
@@ -50,6 +51,19 @@ func writers(all map[string]*trajectory.Trajectory) map[string]int {
 		count[one.Writer]++
 	}
 	return count
+}
+
+// parts are the traces whose trajectory several Collectors wrote.
+func parts(t *testing.T, root string) map[string][]string {
+	t.Helper()
+	writers := map[string][]string{}
+	for _, row := range table[dataset.TrajectoryRow](t, root, dataset.TableTrajectories) {
+		if of := writers[row.TraceIDs[0]]; !slices.Contains(of, *row.Writer) {
+			writers[row.TraceIDs[0]] = append(of, *row.Writer)
+		}
+	}
+	maps.DeleteFunc(writers, func(_ string, of []string) bool { return len(of) == 1 })
+	return writers
 }
 
 // same holds two datasets of the same spans against each other. Who wrote a

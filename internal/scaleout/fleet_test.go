@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -57,7 +58,7 @@ type fleet struct {
 
 // start starts Collectors of a shipped configuration, each with a name and a
 // store of its own.
-func start(t *testing.T, size int, config string, env map[string]string) *fleet {
+func start(t *testing.T, size int, config string, env map[string]string, args ...string) *fleet {
 	t.Helper()
 	binary, err := collector()
 	require.NoError(t, err)
@@ -66,14 +67,14 @@ func start(t *testing.T, size int, config string, env map[string]string) *fleet 
 	for i := range size {
 		name := fmt.Sprintf("writer-%d", i+1)
 		of := map[string]string{
-			"TRACEGRAD_DATA": f.dataset, "TRACEGRAD_STORE": filepath.Join(root, name),
+			"TRACEGRAD_DATA": f.dataset, "TRACEGRAD_STORE": filepath.Join(root, name), "TRACEGRAD_WRITER": name,
 			"TRACEGRAD_REWARDS":    filepath.Join(examples, "quickstart/rewards.yaml"),
 			"TRACEGRAD_ROOT_GRACE": "2s", "TRACEGRAD_IDLE": "6s", "TRACEGRAD_FLUSH": "500ms",
 		}
 		maps.Copy(of, env)
 		f.options[i] = localcollector.Options{
 			Binary: binary, Config: filepath.Join(examples, config), Ports: ports, Env: of, Log: filepath.Join(root, name+".log"),
-			Args: []string{"--set=exporters::parquet::writer=" + name, "--set=processors::trajectory::writer=" + name},
+			Args: append([]string{"--set=exporters::parquet::writer=" + name, "--set=processors::trajectory::writer=" + name}, args...),
 		}
 		f.run(i)
 	}
@@ -106,12 +107,14 @@ func (f *fleet) stop() {
 	}
 }
 
-// settle waits until every Collector has committed what it holds.
-func (f *fleet) settle() {
+// settle waits until every Collector, or those named, has committed what it holds.
+func (f *fleet) settle(members ...int) {
 	f.t.Helper()
-	for _, c := range f.members {
-		_, err := c.Settle(context.Background())
-		require.NoError(f.t, err)
+	for i, c := range f.members {
+		if len(members) == 0 || slices.Contains(members, i) {
+			_, err := c.Settle(context.Background())
+			require.NoError(f.t, err)
+		}
 	}
 }
 

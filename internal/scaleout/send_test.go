@@ -3,6 +3,7 @@ package scaleout
 import (
 	"context"
 	"math/rand/v2"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/tracegrad/tracegrad/internal/cmd/torture/delivery"
 	"github.com/tracegrad/tracegrad/internal/cmd/torture/ledger"
 	"github.com/tracegrad/tracegrad/internal/localcollector"
+	"github.com/tracegrad/tracegrad/internal/otlp"
 )
 
 // runs are runs of agents, 16 a request.
@@ -82,10 +84,7 @@ func plan(t *testing.T, list []ptrace.Traces) []delivery.Delivery {
 // and calls between after each.
 func send(t *testing.T, to *localcollector.Collector, book *ledger.Ledger, plan []delivery.Delivery, between func(done int)) {
 	t.Helper()
-	conn, err := grpc.NewClient(to.Address(localcollector.OTLPGRPC), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	require.NoError(t, err)
-	defer conn.Close()
-	client := ptraceotlp.NewGRPCClient(conn)
+	client := client(t, to)
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
 	for _, d := range plan {
@@ -108,4 +107,24 @@ func send(t *testing.T, to *localcollector.Collector, book *ledger.Ledger, plan 
 			between(i + 1)
 		}
 	}
+}
+
+func client(t *testing.T, to *localcollector.Collector) ptraceotlp.GRPCClient {
+	t.Helper()
+	conn, err := grpc.NewClient(to.Address(localcollector.OTLPGRPC), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	return ptraceotlp.NewGRPCClient(conn)
+}
+
+// replay sends runs whose content stands in log records and whose tree in spans.
+func replay(t *testing.T, to *localcollector.Collector) {
+	t.Helper()
+	capture, err := filepath.Glob("../../testdata/dialects/*semconv136.*jsonl.gz")
+	require.NoError(t, err)
+	require.Len(t, capture, 2, "spans and log records")
+	report, err := otlp.Replay(context.Background(), otlp.Files(capture...), otlp.Options{Endpoint: to.URL(localcollector.OTLPHTTP), KeepTimes: true})
+	require.NoError(t, err)
+	require.True(t, report.Complete())
+	require.Positive(t, report.LogRecords)
 }

@@ -115,6 +115,10 @@ func (f *faulty) Put(ctx context.Context, name string, r io.Reader, size int64) 
 	return f.call(func() error { return f.Bucket.Put(ctx, name, r, size) })
 }
 
+func (f *faulty) Get(ctx context.Context, name string, w io.Writer, size int64) error {
+	return f.call(func() error { return f.Bucket.Get(ctx, name, w, size) })
+}
+
 func (f *faulty) Remove(ctx context.Context, name string) error {
 	return f.call(func() error { return f.Bucket.Remove(ctx, name) })
 }

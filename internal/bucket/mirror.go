@@ -101,10 +101,9 @@ type mirror struct {
 func (m *mirror) bring(ctx context.Context) error {
 	for n := 1; ; n++ {
 		there, err := m.list(ctx)
-		if err != nil {
-			return err
+		if err == nil {
+			err = m.fetch(ctx, there)
 		}
-		err = m.fetch(ctx, there)
 		if err == nil {
 			return m.forget(there)
 		}
@@ -125,26 +124,33 @@ func (m *mirror) list(ctx context.Context) (map[string]dataset.Object, error) {
 			return nil, err
 		}
 		for _, o := range list {
-			if isFile(o.Name) {
+			if dataset.IsFile(o.Name) {
 				there[o.Name] = o
 			}
 		}
 	}
-	return there, nil
+	return there, m.unchanged(ctx, there)
 }
 
-// isFile says whether a reader of the dataset would read the file, and whether
-// its name stays below the folder.
-func isFile(name string) bool {
-	if !strings.HasSuffix(name, ".parquet") || !filepath.IsLocal(filepath.FromSlash(name)) {
-		return false
+// unchanged fails with [fs.ErrNotExist] if trajectories went while the tables
+// were listed: a user was deleted, and the rest of a set that is here from before
+// may be gone as well.
+func (m *mirror) unchanged(ctx context.Context, there map[string]dataset.Object) error {
+	prefix := path.Join(fmt.Sprintf("v%d", dataset.Version), dataset.TableTrajectories) + "/"
+	list, err := m.b.List(ctx, prefix)
+	if err != nil {
+		return err
 	}
-	for _, segment := range strings.Split(name, "/") {
-		if segment == "" || strings.ContainsAny(segment[:1], "._") {
-			return false
+	now := map[string]bool{}
+	for _, o := range list {
+		now[o.Name] = true
+	}
+	for name := range there {
+		if strings.HasPrefix(name, prefix) && !now[name] {
+			return fmt.Errorf("%s: %w", name, fs.ErrNotExist)
 		}
 	}
-	return true
+	return nil
 }
 
 // fetch brings the files that are wanted and not here.

@@ -81,7 +81,7 @@ func TestMirrorBringsWhatIsWanted(t *testing.T) {
 // Names that would leave the folder are none of ours.
 func TestNamesStayBelow(t *testing.T) {
 	for _, name := range []string{"v1/steps/../../../x.parquet", "/v1/steps/x.parquet", "v1/steps//x.parquet", "v1/steps/x.parquet/"} {
-		assert.False(t, isFile(name), name)
+		assert.False(t, dataset.IsFile(name), name)
 	}
 }
 

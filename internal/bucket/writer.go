@@ -20,10 +20,9 @@ func NewWriter(ctx context.Context, root, name string, opts dataset.Options) (*d
 	if err != nil {
 		return nil, err
 	}
-	opts.Bucket = b
-	if opts.Staging == "" {
-		opts.Staging = filepath.Join(os.TempDir(), fmt.Sprintf("tracegrad-%d", os.Getuid()), b.at.folder())
-	}
-	opts.FileMode, opts.DirMode = 0o600, 0o700 // it holds users' words, and others may use the directory, too
-	return dataset.NewWriter(b.String(), name, opts)
+	return dataset.NewWriter(b.String(), name, b.staged(opts))
+}
+
+func stagingOf(at place) string {
+	return filepath.Join(os.TempDir(), fmt.Sprintf("tracegrad-%d", os.Getuid()), at.folder())
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -41,96 +40,6 @@ type Left struct {
 	Reason string
 }
 
-// keeper is one upkeep going on. Only one works on a dataset at a time.
-type keeper struct {
-	Upkeep
-	root string
-	lock *os.File
-	out  Upkept
-	m    *merger
-}
-
-// keep opens the dataset at root for upkeep: what an earlier one left half done
-// is undone first, and what it replaced is removed when its time is over.
-func keep(root string, u Upkeep) (*keeper, error) {
-	u.Options = withDefaults(u.Options)
-	if u.Target <= 0 {
-		u.Target = 128 << 20
-	}
-	if strings.Contains(root, "://") {
-		return nil, errors.New("datasets in buckets are not merged, thinned or edited yet: use the store's lifecycle rules for old days")
-	}
-	if _, err := os.Stat(versionDir(root)); err != nil {
-		return nil, fmt.Errorf("no dataset at %s: %w", root, err)
-	}
-	k := &keeper{Upkeep: u, root: root, m: newMerger(root, u.Options)}
-	if u.DryRun {
-		return k, nil
-	}
-	var err error
-	if k.lock, err = claim(root, upkeep, u.FileMode, u.DirMode); err != nil {
-		return nil, fmt.Errorf("%w (compact, retention or deletion is going on)", err)
-	}
-	if err := k.recover(); err != nil {
-		return nil, errors.Join(err, k.close())
-	}
-	return k, nil
-}
-
-func (k *keeper) close() error {
-	if k.lock == nil {
-		return nil
-	}
-	return release(k.lock)
-}
-
-// recover removes what was being written when an upkeep was killed.
-func (k *keeper) recover() error {
-	if err := cleanUp(k.root, upkeep); err != nil {
-		return err
-	}
-	list, err := notes(k.root)
-	if err != nil {
-		return err
-	}
-	for _, r := range list {
-		done, err := r.committed(k.root)
-		if err == nil && !done {
-			err = r.undo(k.root)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// expire removes replaced files whose time is over, and returns the names of
-// the files that notes still speak of.
-func (k *keeper) expire() (busy map[string]bool, err error) {
-	list, err := notes(k.root)
-	if err != nil {
-		return nil, err
-	}
-	busy, k.out.Waiting = map[string]bool{}, 0
-	now := k.Clock()
-	for _, r := range list {
-		if !k.DryRun && (k.Grace <= 0 || !now.Before(r.At.Add(k.Grace))) {
-			removed, err := r.finish(k.root)
-			k.out.Removed = append(k.out.Removed, removed...)
-			if err != nil {
-				return nil, err
-			}
-			continue
-		}
-		k.out.Waiting += len(r.Replaced)
-		for _, name := range slices.Concat(r.Made, r.Replaced) {
-			busy[name] = true
-		}
-	}
-	return busy, nil
-}
-
 // Compact merges the small files of days that are closed: per day and writer,
 // up to u.Target. Rows of a writer that a later one of its own replaces are left
 // out; nothing else is. It is safe beside writers, which only add files, and
@@ -140,7 +49,7 @@ func (k *keeper) expire() (busy map[string]bool, err error) {
 // Replaced files are removed by the first Compact after u.Grace. Files that
 // cannot be read, or that a newer version wrote, are left as they are and named.
 func Compact(ctx context.Context, root string, u Upkeep) (out Upkept, err error) {
-	k, err := keep(root, u)
+	k, ctx, err := keep(ctx, root, u)
 	if err != nil {
 		return out, fmt.Errorf("compact %s: %w", root, err)
 	}
@@ -156,11 +65,11 @@ func Compact(ctx context.Context, root string, u Upkeep) (out Upkept, err error)
 }
 
 func (k *keeper) compact(ctx context.Context) error {
-	busy, err := k.expire()
+	busy, err := k.expire(ctx)
 	if err != nil {
 		return err
 	}
-	parts, err := partsOf(k.root)
+	parts, _, err := partsOf(ctx, k.bucket)
 	if err != nil {
 		return err
 	}
@@ -170,7 +79,9 @@ func (k *keeper) compact(ctx context.Context) error {
 		if l.day >= closed {
 			continue
 		}
-		l.sets = slices.DeleteFunc(l.sets, func(s set) bool { return k.busy(s, busy) })
+		l.sets = slices.DeleteFunc(l.sets, func(s set) bool {
+			return slices.ContainsFunc(s.parts, func(p part) bool { return busy[p.name] })
+		})
 		if err := k.compactLot(ctx, l, &newest); err != nil {
 			return err
 		}
@@ -178,15 +89,8 @@ func (k *keeper) compact(ctx context.Context) error {
 	if k.Grace > 0 || k.DryRun {
 		return nil
 	}
-	_, err = k.expire()
+	_, err = k.expire(ctx)
 	return err
-}
-
-func (k *keeper) busy(s set, busy map[string]bool) bool {
-	return slices.ContainsFunc(s.parts, func(p part) bool {
-		name, err := nameIn(k.root, p.path)
-		return err != nil || busy[name]
-	})
 }
 
 func (k *keeper) compactLot(ctx context.Context, l lot, newest *newestByDay) error {
@@ -202,12 +106,16 @@ func (k *keeper) compactLot(ctx context.Context, l lot, newest *newestByDay) err
 				}
 				break
 			}
-			made, err := k.m.merge(ctx, l, bin, newest.sieve(l))
+			sieve, err := newest.sieve(ctx, l)
+			if err != nil {
+				return err
+			}
+			made, err := k.m.merge(ctx, l, bin, sieve)
 			var source *sourceError
 			if errors.As(err, &source) && ctx.Err() == nil {
-				k.leave(source.path, source.err)
+				k.leave(source.name, source.err)
 				bin = slices.DeleteFunc(slices.Clone(bin), func(s set) bool {
-					return slices.ContainsFunc(s.parts, func(p part) bool { return p.path == source.path })
+					return slices.ContainsFunc(s.parts, func(p part) bool { return p.name == source.name })
 				})
 				continue
 			}
@@ -230,12 +138,6 @@ func (k *keeper) count(sets []set, made merged) {
 	k.out.Old += len(made.note.Replaced)
 	k.out.Waiting += len(made.note.Replaced)
 	k.out.Dropped += made.dropped
-}
-
-func (k *keeper) leave(path string, err error) {
-	if !slices.ContainsFunc(k.out.Left, func(l Left) bool { return l.Path == path }) {
-		k.out.Left = append(k.out.Left, Left{path, err.Error()})
-	}
 }
 
 // bins puts sets that follow each other together, up to about target. A set
@@ -276,19 +178,21 @@ func (v version) before(o version) bool {
 // sieve lets pass what no later row of the same writer replaces. Rows of other
 // writers are not compared: that there are two tells that a trajectory was
 // split. Rewards and facts all stay: which of them count depends on the rules.
-func (n *newestByDay) sieve(l lot) sieve {
+func (n *newestByDay) sieve(ctx context.Context, l lot) (sieve, error) {
 	if l.family[len(l.family)-1] != TableTrajectories {
-		return sieve{}
+		return sieve{}, nil
 	}
-	n.read(l)
+	if err := n.read(ctx, l); err != nil {
+		return sieve{}, err
+	}
 	return sieve{row: func(id string, revision int64, batch string) bool {
 		return !version{revision, batch}.before(n.rows[id])
-	}}
+	}}, nil
 }
 
-func (n *newestByDay) read(l lot) {
+func (n *newestByDay) read(ctx context.Context, l lot) error {
 	if n.rows != nil && n.day == l.day && n.writer == l.writer {
-		return
+		return nil
 	}
 	type row struct {
 		TrajectoryID string `parquet:"trajectory_id"`
@@ -296,26 +200,24 @@ func (n *newestByDay) read(l lot) {
 		Batch        string `parquet:"batch"`
 	}
 	n.day, n.writer, n.rows = l.day, l.writer, map[string]version{}
-	for _, p := range n.parts {
-		if p.day != l.day || p.writer != l.writer {
-			continue
-		}
+	mine := slices.DeleteFunc(slices.Clone(n.parts), func(p part) bool { return p.day != l.day || p.writer != l.writer })
+	return n.k.copies.each(ctx, mine, func(p part) {
 		found := map[string]version{}
-		err := ReadFile(p.path, func(r *row) {
+		err := readPart(ctx, &n.k.copies, p, func(r *row) {
 			if v := (version{r.Revision, r.Batch}); found[r.TrajectoryID].before(v) {
 				found[strings.Clone(r.TrajectoryID)] = version{r.Revision, strings.Clone(r.Batch)}
 			}
 		})
 		if err != nil {
 			if !errors.Is(err, fs.ErrNotExist) {
-				n.k.leave(p.path, err)
+				n.k.leave(p.name, err)
 			}
-			continue // and is not merged either
+			return // and is not merged either
 		}
 		for id, v := range found {
 			if n.rows[id].before(v) {
 				n.rows[id] = v
 			}
 		}
-	}
+	})
 }

@@ -41,7 +41,10 @@ func (f *folder) staging() (string, error) {
 func (f *folder) path(name string) string { return filepath.Join(f.root, filepath.FromSlash(name)) }
 
 // publish moves the files to their places.
-func (f *folder) publish(_ context.Context, s *stage) error {
+func (f *folder) publish(ctx context.Context, s *stage) error {
+	if err := s.check(ctx); err != nil { // the staged files are there: see [keeper.underWay]
+		return err
+	}
 	for _, file := range s.files {
 		if err := makeDir(filepath.Dir(file.Path), f.dirMode); err != nil {
 			return err

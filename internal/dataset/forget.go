@@ -1,9 +1,11 @@
 package dataset
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -30,29 +32,25 @@ func Forget(ctx context.Context, root string, p Person, u Upkeep) (out Forgot, e
 		return fail(errors.New("no user is named"))
 	}
 	u.Grace = 0
-	k, err := keep(root, u)
+	k, ctx, err := keep(ctx, root, u)
 	if err != nil {
 		return fail(err)
 	}
 	defer func() { err = errors.Join(err, k.close()) }()
-	f := &forgetter{keeper: k, person: p, ids: map[string]bool{}, traces: map[string]bool{}, responses: map[string]bool{}, talks: map[string]int{}}
+	f := &forgetter{keeper: k, person: p, ids: map[string]bool{}, traces: map[string]bool{}, responses: map[string]bool{}, talks: map[string]int{}, holding: map[string]bool{}}
 	if !u.DryRun {
-		if err := leaveMark(root, p, k.Clock(), k.FileMode, k.DirMode); err != nil {
+		if err := leaveMark(ctx, k.bucket, p, k.Clock()); err != nil {
+			return fail(err)
+		}
+		if err := k.awaitCommits(ctx); err != nil {
 			return fail(err)
 		}
 	}
-	if _, err := k.expire(); err != nil { // what waits for its end holds old copies
+	if _, err := k.expire(ctx); err != nil { // what waits for its end holds old copies
 		return fail(err)
 	}
-	// Twice: what a writer committed while the first look went on was checked
-	// against the marks before ours was there.
-	for range 2 {
-		if err := f.pass(ctx); err != nil {
-			return fail(err)
-		}
-		if u.DryRun {
-			break
-		}
+	if err := f.pass(ctx); err != nil {
+		return fail(cmp.Or(context.Cause(ctx), err))
 	}
 	return Forgot{Trajectories: f.ids, Rows: f.rows, Files: f.files, Left: k.out.Left}, nil
 }
@@ -66,23 +64,25 @@ type forgetter struct {
 	ids       map[string]bool // trajectories
 	traces    map[string]bool
 	responses map[string]bool
-	talks     map[string]int // conversations: trajectories of others in them
+	talks     map[string]int  // conversations of theirs: trajectories of others in them
+	holding   map[string]bool // files with rows that must go
 }
 
 func (f *forgetter) pass(ctx context.Context) error {
-	parts, err := partsOf(f.root)
+	parts, strange, err := partsOf(ctx, f.bucket)
 	if err != nil {
 		return err
 	}
-	if err := f.strangers(); err != nil {
+	for _, o := range strange {
+		f.leave(o.Name, errors.New("its name is not <writer>-<batch>.parquet: it was not looked into"))
+	}
+	if err := f.find(ctx, parts[TableTrajectories]); err != nil || len(f.ids) == 0 {
 		return err
 	}
-	f.find(parts[TableTrajectories])
-	if len(f.ids) == 0 {
-		return nil
-	}
-	f.findCalls(parts[TableSteps])
 	lots := lotsOf(parts)
+	if err := f.findRest(ctx, lots); err != nil {
+		return err
+	}
 	// Trajectories last: by them the rest is found again if this is stopped.
 	slices.SortStableFunc(lots, func(a, b lot) int { return rank(a) - rank(b) })
 	for _, l := range lots {
@@ -102,25 +102,10 @@ func (f *forgetter) pass(ctx context.Context) error {
 
 func rank(l lot) int { return slices.Index(Tables, l.family[len(l.family)-1]) }
 
-// strangers names the files that are not written as ours are.
-func (f *forgetter) strangers() error {
-	for _, table := range Tables {
-		files, err := Files(f.root, table)
-		if err != nil {
-			return err
-		}
-		for _, path := range files {
-			if _, ok := partOf(table, path); !ok {
-				f.leave(path, errors.New("its name is not <writer>-<batch>.parquet: it was not looked into"))
-			}
-		}
-	}
-	return nil
-}
-
 // find gathers the person's trajectories of all revisions, what continues
-// them, and the ids by which facts know them.
-func (f *forgetter) find(parts []part) {
+// them, and the ids by which facts know them. The files are gone through three
+// times, for what is known of one row decides on others.
+func (f *forgetter) find(ctx context.Context, parts []part) error {
 	type row struct {
 		TrajectoryID   string   `parquet:"trajectory_id"`
 		UserID         *string  `parquet:"user_id,optional"`
@@ -129,58 +114,129 @@ func (f *forgetter) find(parts []part) {
 		TraceIDs       []string `parquet:"trace_ids,list"`
 		ConversationID *string  `parquet:"conversation_id,optional"`
 	}
-	each := func(visit func(*row)) {
+	f.copies.bring(ctx, parts)
+	each := func(visit func(part, *row)) error {
 		for _, p := range parts {
-			if err := ReadFile(p.path, visit); err != nil {
-				f.leave(p.path, err)
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := readPart(ctx, &f.copies, p, func(r *row) { visit(p, r) }); err != nil {
+				f.leave(p.name, err)
 			}
 		}
+		return f.copies.broken()
 	}
-	each(func(r *row) {
+	continued := map[string][]string{}
+	err := each(func(_ part, r *row) {
 		if r.UserID != nil && *r.UserID == f.person.User && (f.person.Tenant == "" || r.Tenant != nil && *r.Tenant == f.person.Tenant) {
 			f.ids[strings.Clone(r.TrajectoryID)] = true
 		}
+		if r.Continues != nil {
+			of := strings.Clone(*r.Continues)
+			continued[of] = append(continued[of], strings.Clone(r.TrajectoryID))
+		}
 	})
-	if len(f.ids) == 0 {
-		return
+	if err != nil || len(f.ids) == 0 {
+		return errors.Join(err, f.copies.drop())
 	}
-	clear(f.talks)
-	each(func(r *row) {
-		if r.Continues != nil && f.ids[*r.Continues] {
-			f.ids[strings.Clone(r.TrajectoryID)] = true
+	f.follow(continued)
+	err = each(func(p part, r *row) {
+		if !f.ids[r.TrajectoryID] {
+			return
 		}
-		if f.ids[r.TrajectoryID] {
-			for _, id := range r.TraceIDs {
-				f.traces[strings.Clone(id)] = true
-			}
+		f.holding[p.name] = true
+		for _, id := range r.TraceIDs {
+			f.traces[strings.Clone(id)] = true
 		}
-	})
-	each(func(r *row) {
 		if r.ConversationID != nil {
-			others := 0
-			if !f.ids[r.TrajectoryID] {
-				others = 1
-			}
-			f.talks[strings.Clone(*r.ConversationID)] += others
+			f.talks[strings.Clone(*r.ConversationID)] = 0
 		}
 	})
+	if err == nil && len(f.talks) > 0 {
+		err = each(func(_ part, r *row) {
+			if r.ConversationID == nil || f.ids[r.TrajectoryID] {
+				return
+			}
+			if n, ok := f.talks[*r.ConversationID]; ok {
+				f.talks[strings.Clone(*r.ConversationID)] = n + 1
+			}
+		})
+	}
+	return errors.Join(err, f.copies.drop())
 }
 
-func (f *forgetter) findCalls(parts []part) {
-	type row struct {
+// follow adds what continues the trajectories, and what continues that.
+func (f *forgetter) follow(continued map[string][]string) {
+	for todo := slices.Collect(maps.Keys(f.ids)); len(todo) > 0; todo = todo[1:] {
+		for _, id := range continued[todo[0]] {
+			if !f.ids[id] {
+				f.ids[id] = true
+				todo = append(todo, id)
+			}
+		}
+	}
+}
+
+// findRest looks for the person's answers, for facts may be about those, and
+// then for the files of rewards and facts that are about the person.
+func (f *forgetter) findRest(ctx context.Context, lots []lot) error {
+	type key struct {
+		TrajectoryID string `parquet:"trajectory_id"`
+	}
+	type call struct {
 		TrajectoryID string  `parquet:"trajectory_id"`
 		ResponseID   *string `parquet:"response_id,optional"`
 	}
-	for _, p := range parts {
-		err := ReadFile(p.path, func(r *row) {
+	of := map[string][]part{}
+	for _, l := range lots {
+		for _, s := range l.sets {
+			for _, p := range s.parts {
+				if p.table != TableSteps || f.holds(s) {
+					of[p.table] = append(of[p.table], p)
+				}
+			}
+		}
+	}
+	look := func(table string, read func(part) error) error {
+		return f.copies.each(ctx, of[table], func(p part) {
+			if err := read(p); err != nil {
+				f.leave(p.name, err)
+			}
+		})
+	}
+	err := look(TableSteps, func(p part) error {
+		return readPart(ctx, &f.copies, p, func(r *call) {
 			if r.ResponseID != nil && f.ids[r.TrajectoryID] {
 				f.responses[strings.Clone(*r.ResponseID)] = true
 			}
 		})
-		if err != nil {
-			f.leave(p.path, err)
-		}
+	})
+	if err != nil {
+		return err
 	}
+	err = look(TableRewards, func(p part) error {
+		return readPart(ctx, &f.copies, p, func(r *key) {
+			if f.ids[r.TrajectoryID] {
+				f.holding[p.name] = true
+			}
+		})
+	})
+	if err != nil {
+		return err
+	}
+	return look(TableFacts, func(p part) error {
+		return readPart(ctx, &f.copies, p, func(r *FactRow) {
+			if f.about(r) {
+				f.holding[p.name] = true
+			}
+		})
+	})
+}
+
+// holds reports whether a set has rows that must go. Those of steps and
+// messages are of the trajectories that are in the same set.
+func (f *forgetter) holds(s set) bool {
+	return slices.ContainsFunc(s.parts, func(p part) bool { return f.holding[p.name] })
 }
 
 // about reports whether a fact is about the person: it names a trajectory,
@@ -197,25 +253,6 @@ func (f *forgetter) about(r *FactRow) bool {
 	return known && others == 0
 }
 
-// holds reports whether a set has rows that must go.
-func (f *forgetter) holds(s set) (yes bool) {
-	type key struct {
-		TrajectoryID string `parquet:"trajectory_id"`
-	}
-	for _, p := range s.parts {
-		var err error
-		if p.table == TableFacts {
-			err = ReadFile(p.path, func(r *FactRow) { yes = yes || f.about(r) })
-		} else {
-			err = ReadFile(p.path, func(r *key) { yes = yes || f.ids[r.TrajectoryID] })
-		}
-		if err != nil {
-			f.leave(p.path, err)
-		}
-	}
-	return yes
-}
-
 func (f *forgetter) rewrite(ctx context.Context, l lot, s set) error {
 	f.files += len(s.parts)
 	if f.DryRun {
@@ -228,14 +265,18 @@ func (f *forgetter) rewrite(ctx context.Context, l lot, s set) error {
 	})
 	var source *sourceError
 	if errors.As(err, &source) && ctx.Err() == nil {
-		f.leave(source.path, source.err)
+		f.leave(source.name, source.err)
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("write %s of %s again: %w", l.writer, l.day, err)
 	}
 	f.rows += made.dropped
-	_, err = made.note.finish(f.root)
+	there := map[string]int64{}
+	for _, p := range s.parts {
+		there[p.name] = p.bytes
+	}
+	_, err = made.note.finish(ctx, f.bucket, there)
 	return err
 }
 

@@ -1,6 +1,8 @@
 package dataset
 
 import (
+	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -8,7 +10,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
+	"path"
+	"strings"
 	"time"
 
 	"github.com/tracegrad/tracegrad/internal/trajectory"
@@ -33,57 +36,100 @@ type mark struct {
 	At      time.Time `json:"at"`
 }
 
-func forgottenDir(root string) string { return filepath.Join(versionDir(root), forgotten) }
+func markDir() string { return path.Join(layout, forgotten) + "/" }
 
 // leaveMark makes every writer drop what is left of a person in stores, queues
 // and files to be imported.
-func leaveMark(root string, p Person, at time.Time, fileMode, dirMode fs.FileMode) error {
+func leaveMark(ctx context.Context, b Bucket, p Person, at time.Time) error {
 	text, err := json.Marshal(mark{Version: 1, At: at.UTC()})
 	if err != nil {
 		return err
 	}
-	return writeDurably(filepath.Join(forgottenDir(root), p.hash()+".json"), text, fileMode, dirMode)
+	return b.Put(ctx, markDir()+p.hash()+".json", bytes.NewReader(text), int64(len(text)))
 }
 
-// marks are those of a dataset, by hash, in µs. They are read again when their
-// folder has changed.
+// errForgottenMeanwhile is about a set that may hold what must not be written
+// any more: it is to be made anew.
+var errForgottenMeanwhile = errors.New("a user was forgotten meanwhile")
+
+// marks are those of a dataset, by hash, in µs.
 type marks struct {
-	changed time.Time
-	at      map[string]int64
+	at    map[string]int64
+	seen  map[string]Object // what they were read from
+	dirAt time.Time         // of a folder: when it changed
 }
 
-func (m *marks) refresh(root string) error {
-	dir := forgottenDir(root)
-	info, err := os.Stat(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		m.at = nil
+// know reads the marks unless they were read before: [marks.unchanged] tells.
+func (m *marks) know(ctx context.Context, b Bucket) error {
+	if m.at != nil {
 		return nil
 	}
-	if err != nil {
-		return err
+	_, err := m.refresh(ctx, b)
+	return err
+}
+
+// unchanged fails with errForgottenMeanwhile if a user was forgotten since the
+// marks were read, and reads them again.
+func (m *marks) unchanged(ctx context.Context, b Bucket) error {
+	changed, err := m.refresh(ctx, b)
+	if err == nil && changed {
+		err = errForgottenMeanwhile
 	}
-	if m.at != nil && info.ModTime().Equal(m.changed) && time.Since(m.changed) > time.Second {
-		return nil // older than a tick of the file system's clock: nothing can have come since
-	}
-	at := map[string]int64{}
-	paths, err := filepath.Glob(filepath.Join(dir, "*.json"))
-	if err != nil {
-		return err
-	}
-	for _, path := range paths {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return err
+	return err
+}
+
+// refresh reads what is new, and reports whether there was any.
+func (m *marks) refresh(ctx context.Context, b Bucket) (changed bool, err error) {
+	d, local := b.(disk)
+	var dirAt time.Time
+	if local {
+		info, err := os.Stat(d.path(markDir()))
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // nobody was ever forgotten
+			changed = len(m.at) > 0
+			*m = marks{at: map[string]int64{}}
+			return changed, nil
+		case err != nil:
+			return false, err
 		}
-		var one mark
-		if err := json.Unmarshal(text, &one); err != nil || one.Version != 1 {
-			return fmt.Errorf("read %s: it is broken, and says which user must not be written: run tracegrad forget for them again, then remove it", path)
+		dirAt = info.ModTime()
+		if m.at != nil && dirAt.Equal(m.dirAt) && time.Since(dirAt) > time.Second {
+			return false, nil // older than a tick of the file system's clock: nothing can have come since
 		}
-		name := filepath.Base(path)
-		at[name[:len(name)-len(".json")]] = one.At.UnixMicro()
 	}
-	m.changed, m.at = info.ModTime(), at
-	return nil
+	list, err := b.List(ctx, markDir())
+	if err != nil {
+		return false, err
+	}
+	now := marks{at: map[string]int64{}, seen: map[string]Object{}, dirAt: dirAt}
+	for _, o := range list {
+		hash, ok := strings.CutSuffix(path.Base(o.Name), ".json")
+		if !ok || strings.HasPrefix(hash, ".") {
+			continue
+		}
+		old, known := m.seen[hash]
+		if known && old.Bytes == o.Bytes && old.Time.Equal(o.Time) {
+			now.at[hash] = m.at[hash]
+		} else if now.at[hash], err = readMark(ctx, b, o); err != nil {
+			return false, err
+		}
+		changed = changed || now.at[hash] != m.at[hash]
+		now.seen[hash] = o
+	}
+	*m = now
+	return changed, nil
+}
+
+func readMark(ctx context.Context, b Bucket, o Object) (int64, error) {
+	var text bytes.Buffer
+	if err := b.Get(ctx, o.Name, &text, o.Bytes); err != nil {
+		return 0, err
+	}
+	var one mark
+	if err := json.Unmarshal(text.Bytes(), &one); err != nil || one.Version != 1 {
+		return 0, fmt.Errorf("read %s/%s: it is broken, and says which user must not be written: run tracegrad forget for them again, then remove it", b, o.Name)
+	}
+	return one.At.UnixMicro(), nil
 }
 
 // drops reports whether t is of a person who was forgotten after it began.

@@ -1,15 +1,17 @@
 package dataset
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // replacement is a note that files were made from others, which are to go. It
@@ -21,36 +23,38 @@ type replacement struct {
 	Made     []string  `json:"made"`     // below the version's folder, in the order of the commit
 	Replaced []string  `json:"replaced"` // what is to be removed, trajectories first
 
-	path string
+	name string // of the note, below the root
 }
 
-func upkeepDir(root string) string { return filepath.Join(versionDir(root), upkeep) }
+func noteDir() string { return path.Join(layout, upkeep) + "/" }
 
 // note writes r down durably.
-func (r *replacement) note(root, batch string, fileMode, dirMode fs.FileMode) error {
-	r.path = filepath.Join(upkeepDir(root), batch+".json")
+func (r *replacement) note(ctx context.Context, b Bucket, batch string) error {
 	text, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
-	return writeDurably(r.path, text, fileMode, dirMode)
+	r.name = noteDir() + batch + ".json"
+	return b.Put(ctx, r.name, bytes.NewReader(text), int64(len(text)))
 }
 
 // notes lists the replacements that are not done with, oldest first.
-func notes(root string) (list []*replacement, err error) {
-	paths, err := filepath.Glob(filepath.Join(upkeepDir(root), "*.json"))
+func notes(ctx context.Context, b Bucket) (list []*replacement, err error) {
+	found, err := b.List(ctx, noteDir())
 	if err != nil {
 		return nil, err
 	}
-	slices.Sort(paths)
-	for _, path := range paths {
-		text, err := os.ReadFile(path)
-		if err != nil {
+	for _, o := range found {
+		if base := path.Base(o.Name); path.Ext(base) != ".json" || base[0] == '.' {
+			continue
+		}
+		var text bytes.Buffer
+		if err := b.Get(ctx, o.Name, &text, o.Bytes); err != nil {
 			return nil, err
 		}
-		r := &replacement{path: path}
-		if err := json.Unmarshal(text, r); err != nil || r.Version != 1 || !r.local() {
-			return nil, fmt.Errorf("read %s: it is broken: move the file away; what it names is merged again", path)
+		r := &replacement{name: o.Name}
+		if err := json.Unmarshal(text.Bytes(), r); err != nil || r.Version != 1 || !r.local() {
+			return nil, fmt.Errorf("read %s/%s: it is broken: move the file away; what it names is merged again", b, o.Name)
 		}
 		list = append(list, r)
 	}
@@ -64,75 +68,64 @@ func (r *replacement) local() bool {
 }
 
 // committed reports whether the new files count. The last of them is the commit.
-func (r *replacement) committed(root string) (bool, error) {
+func (r *replacement) committed(ctx context.Context, b Bucket) (bool, error) {
 	if len(r.Made) == 0 {
 		return true, nil
 	}
-	_, err := os.Stat(r.at(root, r.Made[len(r.Made)-1]))
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	return err == nil, err
+	last := below(r.Made[len(r.Made)-1])
+	list, err := b.List(ctx, last)
+	return slices.ContainsFunc(list, func(o Object) bool { return o.Name == last }), err
 }
 
 // undo removes new files that do not count, and the note.
-func (r *replacement) undo(root string) error {
-	_, err := r.remove(root, r.Made)
-	return err
-}
-
-// finish removes the files that were replaced, and the note.
-func (r *replacement) finish(root string) (removed []File, err error) {
-	return r.remove(root, r.Replaced)
-}
-
-func (r *replacement) remove(root string, names []string) (removed []File, err error) {
-	for _, name := range names {
-		path := r.at(root, name)
-		info, err := os.Stat(path)
-		if err == nil {
-			err = os.Remove(path)
+func (r *replacement) undo(ctx context.Context, b Bucket) error {
+	for _, name := range r.Made {
+		if err := b.Remove(ctx, below(name)); err != nil {
+			return err
 		}
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return removed, err
-		}
-		removed = append(removed, File{Table: tableOf(name), Path: path, Bytes: info.Size()})
 	}
-	return removed, os.Remove(r.path)
+	return b.Remove(ctx, r.name)
 }
 
-func (r *replacement) at(root, name string) string {
-	return filepath.Join(versionDir(root), filepath.FromSlash(name))
+// finish removes the files that were replaced, of those that are there, and the note.
+func (r *replacement) finish(ctx context.Context, b Bucket, there map[string]int64) (removed []File, err error) {
+	for _, table := range slices.Backward(Tables) {
+		var names []string
+		for _, name := range r.Replaced {
+			if bytes, ok := there[below(name)]; ok && tableOf(name) == table {
+				names = append(names, below(name))
+				removed = append(removed, File{Table: table, Path: b.String() + "/" + below(name), Bytes: bytes})
+			}
+		}
+		if err := removeAll(ctx, b, names); err != nil {
+			return nil, err
+		}
+	}
+	return removed, b.Remove(ctx, r.name)
 }
+
+// removeAll removes several at once: a bucket takes its time for each.
+func removeAll(ctx context.Context, b Bucket, names []string) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(atOnce)
+	for _, name := range names {
+		g.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			return b.Remove(ctx, name)
+		})
+	}
+	return g.Wait()
+}
+
+// below is a name below the root for one below the version's folder, as notes
+// have it.
+func below(name string) string { return path.Join(layout, name) }
 
 func tableOf(name string) string {
 	table, _, _ := strings.Cut(name, "/")
 	return table
 }
 
-// nameIn is a path below the version's folder, as notes have it.
-func nameIn(root, path string) (string, error) {
-	name, err := filepath.Rel(versionDir(root), path)
-	return filepath.ToSlash(name), err
-}
-
-// writeDurably makes a small file, whole or not at all.
-func writeDurably(path string, text []byte, fileMode, dirMode fs.FileMode) error {
-	dir := filepath.Dir(path)
-	if err := makeDir(dir, dirMode); err != nil {
-		return err
-	}
-	tmp := filepath.Join(dir, "."+filepath.Base(path)+".tmp")
-	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, fileMode)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(tmp))
-	}
-	return errors.Join(os.Rename(tmp, path), syncDir(dir))
-}
+func nameInNote(name string) string { return strings.TrimPrefix(name, layout+"/") }

@@ -13,11 +13,11 @@ import (
 // sourceError is about a file that was to be merged, not about the disk that
 // is written to.
 type sourceError struct {
-	path string
+	name string
 	err  error
 }
 
-func (e *sourceError) Error() string { return fmt.Sprintf("read %s: %v", e.path, e.err) }
+func (e *sourceError) Error() string { return fmt.Sprintf("read %s: %v", e.name, e.err) }
 func (e *sourceError) Unwrap() error { return e.err }
 
 // sieve says which rows stay; nil functions keep all.
@@ -29,9 +29,11 @@ type sieve struct {
 
 // merger writes new file sets from old ones.
 type merger struct {
-	root string
-	opts Options
-	ids  ulid.MonotonicReader
+	bucket Bucket // or the folder
+	place  place
+	copies *copies
+	opts   Options
+	ids    ulid.MonotonicReader
 
 	trajectories table[TrajectoryRow]
 	steps        table[StepRow]
@@ -40,8 +42,8 @@ type merger struct {
 	facts        table[FactRow]
 }
 
-func newMerger(root string, opts Options) *merger {
-	m := &merger{root: root, opts: opts, ids: ulid.Monotonic(opts.Entropy, 0)}
+func newMerger(b Bucket, at place, c *copies, ids ulid.MonotonicReader, opts Options) *merger {
+	m := &merger{bucket: b, place: at, copies: c, opts: opts, ids: ids}
 	m.forget()
 	return m
 }
@@ -71,15 +73,22 @@ func (m *merger) merge(ctx context.Context, l lot, sets []set, keep sieve) (out 
 		return out, err
 	}
 	s := &stage{
-		place: &folder{root: m.root, writer: upkeep, dirMode: m.opts.DirMode}, writer: l.writer, batch: batch, durable: true,
+		place: m.place, writer: l.writer, batch: batch, durable: m.opts.Bucket == nil,
 		fileMode: m.opts.FileMode, rowGroupBytes: m.opts.RowGroupBytes,
+		check: func(context.Context) error { return nil },
 	}
+	for _, old := range sets {
+		m.copies.bring(ctx, old.parts)
+	}
+	defer func() { err = errors.Join(err, m.copies.drop()) }()
 	out.note = &replacement{Version: 1, At: m.opts.Clock().UTC()}
-	if out.dropped, err = m.fill(ctx, s, l, sets, keep); err == nil {
-		out.note.Made, out.note.Replaced, err = m.names(s, sets)
+	out.dropped, err = m.fill(ctx, s, l, sets, keep)
+	if bad := m.copies.broken(); bad != nil {
+		err = bad
 	}
 	if err == nil {
-		err = out.note.note(m.root, batch, m.opts.FileMode, m.opts.DirMode)
+		out.note.Made, out.note.Replaced = m.names(s, sets)
+		err = out.note.note(ctx, m.bucket, batch)
 	}
 	if err == nil {
 		err = s.commit(ctx)
@@ -87,8 +96,8 @@ func (m *merger) merge(ctx context.Context, l lot, sets []set, keep sieve) (out 
 	if err != nil {
 		m.forget()
 		err = errors.Join(err, s.remove())
-		if out.note.path != "" {
-			err = errors.Join(err, out.note.undo(m.root))
+		if out.note.name != "" && m.opts.Bucket == nil {
+			err = errors.Join(err, out.note.undo(ctx, m.bucket))
 		}
 		return merged{}, err
 	}
@@ -116,23 +125,21 @@ func (m *merger) batchAfter(sets []set) (string, error) {
 
 // names are the new files in the order in which they become visible, and the
 // old ones in the order in which they go.
-func (m *merger) names(s *stage, sets []set) (made, replaced []string, err error) {
+func (*merger) names(s *stage, sets []set) (made, replaced []string) {
 	s.order()
 	for _, f := range s.files {
-		name, bad := nameIn(m.root, f.Path)
-		made, err = append(made, name), errors.Join(err, bad)
+		made = append(made, nameInNote(f.name))
 	}
 	for _, table := range slices.Backward(Tables) {
 		for _, old := range sets {
 			for _, p := range old.parts {
 				if p.table == table {
-					name, bad := nameIn(m.root, p.path)
-					replaced, err = append(replaced, name), errors.Join(err, bad)
+					replaced = append(replaced, nameInNote(p.name))
 				}
 			}
 		}
 	}
-	return made, replaced, err
+	return made, replaced
 }
 
 func (m *merger) fill(ctx context.Context, s *stage, l lot, sets []set, keep sieve) (dropped int64, err error) {
@@ -171,31 +178,35 @@ func (m *merger) pour(ctx context.Context, s *stage, p part, keep sieve) (droppe
 	}
 	switch p.table {
 	case TableTrajectories:
-		return pour(ctx, s, p, &m.trajectories, func(r *TrajectoryRow) (bool, error) {
+		return pour(ctx, m.copies, s, p, &m.trajectories, func(r *TrajectoryRow) (bool, error) {
 			return passes(r.TrajectoryID, r.Revision, &r.Batch)
 		})
 	case TableSteps:
-		return pour(ctx, s, p, &m.steps, func(r *StepRow) (bool, error) {
+		return pour(ctx, m.copies, s, p, &m.steps, func(r *StepRow) (bool, error) {
 			return passes(r.TrajectoryID, r.Revision, &r.Batch)
 		})
 	case TableMessages:
-		return pour(ctx, s, p, &m.messages, func(r *MessageRow) (bool, error) {
+		return pour(ctx, m.copies, s, p, &m.messages, func(r *MessageRow) (bool, error) {
 			return passes(r.TrajectoryID, r.Revision, &r.Batch)
 		})
 	case TableRewards:
-		return pour(ctx, s, p, &m.rewards, func(r *RewardRow) (bool, error) {
+		return pour(ctx, m.copies, s, p, &m.rewards, func(r *RewardRow) (bool, error) {
 			return keep.reward == nil || keep.reward(r), nil
 		})
 	default:
-		return pour(ctx, s, p, &m.facts, func(r *FactRow) (bool, error) {
+		return pour(ctx, m.copies, s, p, &m.facts, func(r *FactRow) (bool, error) {
 			return keep.fact == nil || keep.fact(r), nil
 		})
 	}
 }
 
-func pour[T any](ctx context.Context, s *stage, p part, to *table[T], keep func(*T) (bool, error)) (dropped int64, err error) {
-	if err := checkColumns[T](p.path); err != nil {
-		return 0, &sourceError{p.path, err}
+func pour[T any](ctx context.Context, c *copies, s *stage, p part, to *table[T], keep func(*T) (bool, error)) (dropped int64, err error) {
+	at, err := c.path(ctx, p)
+	if err == nil {
+		err = checkColumns[T](at)
+	}
+	if err != nil {
+		return 0, &sourceError{p.name, err}
 	}
 	rows := make([]T, 0, rowsAtOnce)
 	var strange, failed error // of what is read, and of writing
@@ -205,7 +216,7 @@ func pour[T any](ctx context.Context, s *stage, p part, to *table[T], keep func(
 		}
 		rows = rows[:0]
 	}
-	err = ReadFile(p.path, func(row *T) {
+	err = ReadFile(at, func(row *T) {
 		if strange != nil || failed != nil {
 			return
 		}
@@ -222,7 +233,7 @@ func pour[T any](ctx context.Context, s *stage, p part, to *table[T], keep func(
 		}
 	})
 	if err = cmp.Or(err, strange); err != nil {
-		return 0, &sourceError{p.path, err}
+		return 0, &sourceError{p.name, err}
 	}
 	if failed == nil {
 		flush()

@@ -2,7 +2,8 @@ package dataset
 
 import (
 	"cmp"
-	"os"
+	"context"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -10,17 +11,17 @@ import (
 	"github.com/oklog/ulid/v2"
 )
 
-// part is one committed file, taken apart by its path.
+// part is one committed file, taken apart by its name.
 type part struct {
 	table, day, writer, batch string
-	path                      string
+	name                      string // below the root
 	bytes                     int64
 }
 
-// partOf is false for paths that no writer of ours makes.
-func partOf(table, path string) (part, bool) {
-	day, ok := strings.CutPrefix(filepath.Base(filepath.Dir(path)), "date=")
-	name := strings.TrimSuffix(filepath.Base(path), fileExt)
+// partOf is false for names that no writer of ours makes.
+func partOf(table string, o Object) (part, bool) {
+	day, ok := strings.CutPrefix(path.Base(path.Dir(o.Name)), "date=")
+	name := strings.TrimSuffix(path.Base(o.Name), fileExt)
 	cut := len(name) - ulid.EncodedSize - 1
 	if !ok || cut < 1 || name[cut] != '-' {
 		return part{}, false
@@ -28,32 +29,59 @@ func partOf(table, path string) (part, bool) {
 	if _, err := ulid.ParseStrict(name[cut+1:]); err != nil {
 		return part{}, false
 	}
-	return part{table: table, day: day, writer: name[:cut], batch: name[cut+1:], path: path}, true
+	return part{table: table, day: day, writer: name[:cut], batch: name[cut+1:], name: o.Name, bytes: o.Bytes}, true
 }
 
-// partsOf lists the files of all tables that writers of ours made. Trajectories
-// are listed first: of a set that is committed meanwhile nothing is taken for whole.
-func partsOf(root string) (map[string][]part, error) {
-	parts := map[string][]part{}
-	for _, table := range slices.Backward(Tables) {
-		files, err := Files(root, table)
-		if err != nil {
-			return nil, err
-		}
-		for _, path := range files {
-			p, ok := partOf(table, path)
-			if !ok {
-				continue
-			}
-			info, err := os.Stat(path)
-			if err != nil {
-				continue // removed meanwhile
-			}
-			p.bytes = info.Size()
-			parts[table] = append(parts[table], p)
+// IsFile reports whether a name below a dataset's root, with slashes, is that of
+// a file that readers of its tables read, and stays below the root.
+func IsFile(name string) bool {
+	if path.Ext(name) != fileExt || !filepath.IsLocal(filepath.FromSlash(name)) {
+		return false
+	}
+	for _, segment := range strings.Split(name, "/") {
+		if segment == "" || strings.ContainsAny(segment[:1], "._") {
+			return false
 		}
 	}
-	return parts, nil
+	return true
+}
+
+// filesOf lists the committed files of a table.
+func filesOf(ctx context.Context, b Bucket, table string) ([]Object, error) {
+	list, err := b.List(ctx, path.Join(layout, table)+"/")
+	return slices.DeleteFunc(list, func(o Object) bool { return !IsFile(o.Name) }), err
+}
+
+// partsOf lists the files of all tables that writers of ours made, and the
+// others. Trajectories are listed first: of a set that is committed meanwhile
+// nothing is taken for whole.
+func partsOf(ctx context.Context, b Bucket) (parts map[string][]part, strange []Object, err error) {
+	parts = map[string][]part{}
+	for _, table := range slices.Backward(Tables) {
+		files, err := filesOf(ctx, b, table)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, o := range files {
+			if p, ok := partOf(table, o); ok {
+				parts[table] = append(parts[table], p)
+			} else {
+				strange = append(strange, o)
+			}
+		}
+	}
+	return parts, strange, nil
+}
+
+// bytesOf are the files' sizes by name.
+func bytesOf(parts map[string][]part) map[string]int64 {
+	there := map[string]int64{}
+	for _, list := range parts {
+		for _, p := range list {
+			there[p.name] = p.bytes
+		}
+	}
+	return there
 }
 
 // lot is what may be merged: what one writer wrote of one day. Its sets are

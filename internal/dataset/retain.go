@@ -1,12 +1,13 @@
 package dataset
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
+	"maps"
 	"os"
-	"path/filepath"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -25,7 +26,7 @@ type Retained struct {
 // of one. Days whose times were unknown (1970-01-01) go like others. What is
 // replaced and waits for its end (see [Compact]) goes with its day.
 func Retain(ctx context.Context, root string, age time.Duration, u Upkeep) (out Retained, err error) {
-	k, err := keep(root, u)
+	k, ctx, err := keep(ctx, root, u)
 	if err != nil {
 		return out, fmt.Errorf("remove old days of %s: %w", root, err)
 	}
@@ -34,64 +35,42 @@ func Retain(ctx context.Context, root string, age time.Duration, u Upkeep) (out 
 	first := k.Clock().UTC().Add(-age).Format(time.DateOnly)
 	days := map[string]bool{}
 	for _, table := range slices.Backward(Tables) {
-		if err := ctx.Err(); err != nil {
-			return out, err
-		}
-		if err := k.retainTable(table, first, days, &out); err != nil {
-			return out, fmt.Errorf("remove old days of %s: %w", root, err)
+		if err := k.retainTable(ctx, table, first, days, &out); err != nil {
+			return out, fmt.Errorf("remove old days of %s: %w", root, cmp.Or(context.Cause(ctx), err))
 		}
 	}
-	for day := range days {
-		out.Days = append(out.Days, day)
-	}
-	slices.Sort(out.Days)
+	out.Days = slices.Sorted(maps.Keys(days))
 	return out, nil
 }
 
-func (k *keeper) retainTable(table, first string, days map[string]bool, out *Retained) error {
-	dir := filepath.Join(versionDir(k.root), table)
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
+// retainTable removes the Parquet files of old days; others are not ours.
+func (k *keeper) retainTable(ctx context.Context, table, first string, days map[string]bool, out *Retained) error {
+	files, err := filesOf(ctx, k.bucket, table)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, o := range files {
+		dir := path.Dir(o.Name)
+		day, ok := strings.CutPrefix(path.Base(dir), "date=")
+		if _, err := time.Parse(time.DateOnly, day); !ok || err != nil || day >= first || path.Dir(dir) != path.Join(layout, table) {
+			continue
+		}
+		names = append(names, o.Name)
+		days[day] = true
+		out.Files++
+		out.Bytes += o.Bytes
+	}
+	if k.DryRun {
 		return nil
 	}
-	if err != nil {
+	if err := removeAll(ctx, k.bucket, names); err != nil {
 		return err
 	}
-	for _, e := range entries {
-		day, ok := strings.CutPrefix(e.Name(), "date=")
-		if _, err := time.Parse(time.DateOnly, day); !ok || err != nil || day >= first || !e.IsDir() {
-			continue
+	if d, ok := k.bucket.(disk); ok {
+		for _, name := range names {
+			_ = os.Remove(d.path(path.Dir(name))) // stays if a writer has just added to it
 		}
-		days[day] = true
-		if err := k.removeDay(filepath.Join(dir, e.Name()), out); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// removeDay removes the Parquet files of a folder; others are not ours.
-func (k *keeper) removeDay(dir string, out *Retained) error {
-	files, err := filepath.Glob(filepath.Join(dir, "*"+fileExt))
-	if err != nil {
-		return err
-	}
-	for _, path := range files {
-		info, err := os.Stat(path)
-		if err == nil && !k.DryRun {
-			err = os.Remove(path)
-		}
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		out.Files++
-		out.Bytes += info.Size()
-	}
-	if !k.DryRun {
-		_ = os.Remove(dir) // stays if a writer has just added to it
 	}
 	return nil
 }

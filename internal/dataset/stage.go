@@ -36,6 +36,8 @@ type stage struct {
 	fileMode      fs.FileMode
 	rowGroupBytes int64
 	files         []*stagedFile
+
+	check func(context.Context) error // once it can be seen from outside that a set is under way
 }
 
 type stagedFile struct {

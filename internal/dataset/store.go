@@ -19,6 +19,9 @@ import (
 type Bucket interface {
 	// Put stores what r holds, size bytes, as the object of that name.
 	Put(ctx context.Context, name string, r io.Reader, size int64) error
+	// Get copies an object of a known size to w. The error of one that is not
+	// there is fs.ErrNotExist.
+	Get(ctx context.Context, name string, w io.Writer, size int64) error
 	// List is the objects whose names begin with a prefix, sorted by name.
 	List(ctx context.Context, prefix string) ([]Object, error)
 	// Remove removes an object; one that is not there is no error.
@@ -98,8 +101,11 @@ func (s *store) publish(ctx context.Context, set *stage) error {
 			return err
 		}
 	}
+	if err := set.check(ctx); err != nil { // after the markers: see [keeper.underWay]
+		return err
+	}
 	for _, f := range set.files {
-		if err := s.put(ctx, f); err != nil {
+		if err := putFile(ctx, s.bucket, f); err != nil {
 			return err
 		}
 	}
@@ -111,14 +117,14 @@ func (s *store) publish(ctx context.Context, set *stage) error {
 	return set.drop()
 }
 
-func (s *store) put(ctx context.Context, f *stagedFile) error {
+func putFile(ctx context.Context, b Bucket, f *stagedFile) error {
 	r, err := os.Open(f.tmp)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
 	f.moved = true // whatever becomes of the call: the bucket may have it
-	return s.bucket.Put(ctx, f.name, r, f.Bytes)
+	return b.Put(ctx, f.name, r, f.Bytes)
 }
 
 // takeBack removes the files of a set that cannot be seen. Once a file of

@@ -59,9 +59,10 @@ type Writer struct {
 	opts       Options
 	ids        ulid.MonotonicReader
 
-	mu    sync.Mutex
-	place place // nil = closed
-	set   Set   // rows on their way
+	mu     sync.Mutex
+	place  place  // nil = closed
+	bucket Bucket // the place's, or its folder
+	set    Set    // rows on their way
 
 	forgotten marks
 
@@ -90,13 +91,21 @@ func NewWriter(root, name string, opts Options) (*Writer, error) {
 		return nil, err
 	}
 	return &Writer{
-		root: root, name: name, opts: opts, place: at, ids: ulid.Monotonic(opts.Entropy, 0),
+		root: root, name: name, opts: opts, place: at, bucket: bucketOf(root, opts), ids: ulid.Monotonic(opts.Entropy, 0),
 		trajectories: table[TrajectoryRow]{name: TableTrajectories, bytes: (*TrajectoryRow).bytes},
 		steps:        table[StepRow]{name: TableSteps, bytes: (*StepRow).bytes},
 		messages:     table[MessageRow]{name: TableMessages, bytes: (*MessageRow).bytes},
 		rewards:      table[RewardRow]{name: TableRewards, bytes: (*RewardRow).bytes},
 		facts:        table[FactRow]{name: TableFacts, bytes: (*FactRow).bytes},
 	}, nil
+}
+
+// bucketOf is the dataset's bucket, or its folder as one.
+func bucketOf(root string, opts Options) Bucket {
+	if opts.Bucket != nil {
+		return opts.Bucket
+	}
+	return disk{root, opts.FileMode, opts.DirMode}
 }
 
 func openPlace(root, name string, opts Options) (place, error) {
@@ -152,11 +161,21 @@ func (w *Writer) Write(ctx context.Context, ts []*trajectory.Trajectory, facts [
 	if len(ts)+len(facts) == 0 {
 		return Commit{}, nil
 	}
+	for {
+		c, err := w.write(ctx, ts, facts)
+		if !errors.Is(err, errForgottenMeanwhile) {
+			return c, err
+		}
+	}
+}
+
+func (w *Writer) write(ctx context.Context, ts []*trajectory.Trajectory, facts []trajectory.Fact) (Commit, error) {
 	return w.commit(ctx, func(s *stage, now int64) (Commit, error) {
-		if w.opts.Bucket == nil { // users are deleted from folders only
-			if err := w.forgotten.refresh(w.root); err != nil {
+		if len(ts) > 0 {
+			if err := w.forgotten.know(ctx, w.bucket); err != nil {
 				return Commit{}, err
 			}
+			s.check = func(ctx context.Context) error { return w.forgotten.unchanged(ctx, w.bucket) }
 		}
 		kept := w.forgotten.remembered(ts)
 		c := Commit{Trajectories: len(kept), Facts: len(facts), Forgotten: len(ts) - len(kept)}
@@ -237,6 +256,7 @@ func (w *Writer) commit(ctx context.Context, fill func(s *stage, now int64) (Com
 	s := &stage{
 		place: w.place, writer: w.name, batch: id.String(), durable: w.opts.Bucket == nil,
 		fileMode: w.opts.FileMode, rowGroupBytes: w.opts.RowGroupBytes,
+		check: func(context.Context) error { return nil },
 	}
 	var c Commit
 	if s.dir, err = w.place.staging(); err == nil {

@@ -40,13 +40,14 @@ With --retain, days that ended longer ago are removed, with their facts and
 rewards, and with --runs the runs of tracegrad train that are as old. Bundles stay: what
 they serve is for you to move (tracegrad bundle promote). Run it from cron.`,
 		Example: `  tracegrad compact --dataset dataset
+  tracegrad compact --dataset s3://traces/dataset
   tracegrad compact --dataset dataset --retain 90d --runs runs
   tracegrad compact --dataset dataset --retain 90d --dry-run --json`,
 		Args: cobra.NoArgs,
 		RunE: f.run,
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.dataset, "dataset", "dataset", "`directory` of the dataset")
+	flags.StringVar(&f.dataset, "dataset", "dataset", "`directory` or URL (s3://, gs://, az://) of the dataset")
 	flags.DurationVar(&f.grace, "grace", 24*time.Hour, "how long replaced files stay for those who read them; 0 removes them at once")
 	flags.StringVar(&f.retain, "retain", "", "remove days that ended longer ago than this `time`, such as 90d; empty keeps all")
 	flags.StringVar(&f.runs, "runs", "", "with --retain: remove runs in this `directory` that began longer ago")
@@ -55,9 +56,9 @@ they serve is for you to move (tracegrad bundle promote). Run it from cron.`,
 	return cmd
 }
 
-func (f *compactFlags) run(cmd *cobra.Command, _ []string) error {
-	if bucket.IsURL(f.dataset) {
-		return usageError{fmt.Errorf("--dataset %s: this works on a folder, not on a bucket yet", f.dataset)}
+func (f *compactFlags) run(cmd *cobra.Command, _ []string) (err error) {
+	if err := bucket.Check(f.dataset); err != nil {
+		return usageError{fmt.Errorf("--dataset %w", err)}
 	}
 	retain, err := daysOf(f.retain)
 	if err != nil {
@@ -69,10 +70,14 @@ func (f *compactFlags) run(cmd *cobra.Command, _ []string) error {
 	case f.runs != "" && retain == 0:
 		return usageError{errors.New("--runs needs --retain: how old a run may become")}
 	}
-	u := dataset.Upkeep{Grace: f.grace, DryRun: f.dryRun}
+	root, u, closed, err := bucket.Upkeep(cmd.Context(), f.dataset, dataset.Upkeep{Grace: f.grace, DryRun: f.dryRun})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closed()) }()
 	var out compacted
 	if retain > 0 { // first: what goes need not be merged
-		if out.Retained, err = dataset.Retain(cmd.Context(), f.dataset, retain, u); err != nil {
+		if out.Retained, err = dataset.Retain(cmd.Context(), root, retain, u); err != nil {
 			return err
 		}
 		if f.runs != "" {
@@ -81,7 +86,7 @@ func (f *compactFlags) run(cmd *cobra.Command, _ []string) error {
 			}
 		}
 	}
-	if out.Upkept, err = dataset.Compact(cmd.Context(), f.dataset, u); err != nil {
+	if out.Upkept, err = dataset.Compact(cmd.Context(), root, u); err != nil {
 		return err
 	}
 	if f.asJSON {
@@ -180,7 +185,7 @@ func (c *compacted) print(w io.Writer, f *compactFlags) error {
 	}
 	for _, l := range c.Left {
 		path, err := filepath.Rel(f.dataset, l.Path)
-		if err != nil {
+		if err != nil || bucket.IsURL(f.dataset) {
 			path = l.Path
 		}
 		fmt.Fprintf(&b, "left %s: %s\n", path, l.Reason)

@@ -44,7 +44,7 @@ If something could not be looked into, it is named and the exit code is 1.`,
 		RunE: f.run,
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.dataset, "dataset", "dataset", "`directory` of the dataset")
+	flags.StringVar(&f.dataset, "dataset", "dataset", "`directory` or URL (s3://, gs://, az://) of the dataset")
 	flags.StringVar(&f.person.User, "user", "", "the user's `id`, as in the column user_id")
 	flags.StringVar(&f.person.Tenant, "tenant", "", "only of this `tenant`; empty: of any")
 	flags.StringVar(&f.runs, "runs", "", "`directory` of the runs of tracegrad train")
@@ -67,14 +67,19 @@ type forgotten struct {
 	Open         []string `json:"open"`     // what is left to do
 }
 
-func (f *forgetFlags) run(cmd *cobra.Command, _ []string) error {
-	if bucket.IsURL(f.dataset) {
-		return usageError{fmt.Errorf("--dataset %s: this works on a folder, not on a bucket yet", f.dataset)}
+func (f *forgetFlags) run(cmd *cobra.Command, _ []string) (err error) {
+	if err := bucket.Check(f.dataset); err != nil {
+		return usageError{fmt.Errorf("--dataset %w", err)}
 	}
 	if f.person.User == "" {
 		return usageError{errors.New("--user is missing: name the user to forget")}
 	}
-	got, err := dataset.Forget(cmd.Context(), f.dataset, f.person, dataset.Upkeep{DryRun: f.dryRun})
+	root, u, closed, err := bucket.Upkeep(cmd.Context(), f.dataset, dataset.Upkeep{DryRun: f.dryRun})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closed()) }()
+	got, err := dataset.Forget(cmd.Context(), root, f.person, u)
 	if err != nil {
 		return err
 	}

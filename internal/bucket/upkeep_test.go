@@ -91,8 +91,16 @@ func upkeepOf(t *testing.T, b dataset.Bucket, at time.Time, grace time.Duration)
 
 var later = noon.AddDate(0, 0, 3)
 
-func TestUpkeepOfABucket(t *testing.T) {
-	b := onDisk(t, t.TempDir())
+func TestUpkeepOfABucket(t *testing.T) { upkeepOfABucket(t, onDisk(t, t.TempDir())) }
+
+func TestS3Upkeep(t *testing.T) {
+	b, err := Open(t.Context(), s3(t).url)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, b.Close()) }()
+	upkeepOfABucket(t, b)
+}
+
+func upkeepOfABucket(t *testing.T, b *Bucket) {
 	history(t, b, 10)
 	want, before := live(t, b), names(t, b)
 	root := b.String()

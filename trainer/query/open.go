@@ -49,8 +49,8 @@ type DB struct {
 	leave func() error // nobody reads root any more
 }
 
-// views in the order in which they build on each other.
-var views = []string{"live", "trajectories", "steps", "messages", "rules", "rewards", "returns", "facts", "prompts", "groups", "splits"}
+// views in the order in which they build on each other. Those of the schema v1 are ours.
+var views = []string{"live", "v1.counted", "trajectories", "steps", "messages", "rules", "v1.current", "rewards", "v1.scores", "returns", "facts", "prompts", "groups", "splits"}
 
 // Open opens the dataset at dir, a directory or the URL of a bucket, as it is
 // now. What is in a bucket is copied first, see [bucket.Local]. The caller closes it.
@@ -175,10 +175,13 @@ func (db *DB) set(ctx context.Context, opt Options) error {
 type witnesses struct {
 	Gateway bool // there are trajectories of our gateway
 	Writers bool // there are several writers
+	Newest  bool // a trajectory stands in several rows
 }
 
 func (db *DB) witnesses(ctx context.Context) (seen witnesses, err error) {
-	err = db.sql.QueryRowContext(ctx, statement("run/witnesses")).Scan(&seen.Gateway, &seen.Writers)
+	if err = db.exec(ctx, statement("tables/newest")); err == nil {
+		err = db.sql.QueryRowContext(ctx, statement("run/witnesses")).Scan(&seen.Gateway, &seen.Writers, &seen.Newest)
+	}
 	return seen, explained(db.blame(ctx, err))
 }
 
@@ -195,6 +198,7 @@ func (db *DB) lockDown(ctx context.Context, opt Options) (err error) {
 		"SET temp_directory = " + quote(db.spill),
 		"SET allowed_directories = [" + quote(db.root) + "]",
 		"SET enable_external_access = false",
+		"SET parquet_metadata_cache = true", // committed files never change
 	}
 	if opt.MemoryLimit != "" {
 		settings = append(settings, "SET memory_limit = "+quote(opt.MemoryLimit))

@@ -1,5 +1,6 @@
 -- Whether there is anything that the view trajectories has to look for.
 SELECT
   coalesce(bool_or(source = 'gateway'), false) AS gateway,
-  coalesce(min(writer) < max(writer), false) AS writers
+  coalesce(min(writer) < max(writer), false) AS writers,
+  EXISTS (FROM v1.newest) AS newest
 FROM files.trajectories

@@ -2,52 +2,32 @@
 -- its steps), as rewards.(*Engine).Return defines it. value is NULL with the
 -- reason: a rule with missing: mask is null (masked), no reward was computed
 -- under the current rules (not_scored), none had a value (no_value), or no
--- rules were given (no_rules: pass the rewards file). A reward with the reason
--- not_chosen takes a value back: it is there, and adds nothing.
+-- rules were given (no_rules: pass the rewards file).
 CREATE VIEW returns AS
-WITH by_rule AS (
+WITH needed AS (
   SELECT
-    trajectory_id, revision, name,
-    sum(value) AS total,
-    count(value) AS known,
-    count(*) FILTER (value IS NULL AND reason IS DISTINCT FROM 'not_chosen') AS nulls
-  FROM rewards
-  GROUP BY trajectory_id, revision, name
-),
-by_trajectory AS (
-  SELECT
-    trajectory_id, revision,
-    sum(weight * total) FILTER (known > 0) AS value,
-    count(*) FILTER (level = 'trajectory' AND known > 0 AND missing = 'mask') AS masking_known,
-    count(*) FILTER (nulls > 0 AND missing = 'mask') AS masking_null,
-    count(*) FILTER (known > 0) AS rules_known,
-    count(*) FILTER (level = 'step' AND known = 0 AND nulls > 0) AS steps_null
-  FROM by_rule JOIN rules USING (name)
-  GROUP BY trajectory_id, revision
-),
-needed AS (
-  SELECT
-    count(*) FILTER (level = 'trajectory' AND missing = 'mask') AS masking,
-    count(*) FILTER (level = 'step') AS steps,
-    count(weight) AS weights
-  FROM rules
+    count(*) AS rules,
+    coalesce(bit_or(bit) FILTER (missing = 'mask'), 0) AS masking,
+    coalesce(bit_or(bit) FILTER (missing = 'mask' AND level = 'trajectory'), 0) AS always,
+    coalesce(bit_or(bit) FILTER (level = 'step'), 0) AS steps
+  FROM (SELECT *, 1::UBIGINT << position AS bit FROM v1.rules)
 ),
 judged AS (
   SELECT
-    live.trajectory_id, live.revision, b.value,
+    live.trajectory_id, live.revision, s.total,
     CASE
-      WHEN n.weights = 0 THEN 'no_rules'
-      WHEN b.trajectory_id IS NULL THEN 'not_scored'
-      WHEN b.masking_null > 0 OR b.masking_known < n.masking THEN 'masked'
-      WHEN b.rules_known = 0 AND b.steps_null = n.steps THEN 'no_value'
-      WHEN NOT isfinite(coalesce(b.value, 0)) THEN 'not_finite'
+      WHEN n.rules = 0 THEN 'no_rules'
+      WHEN s.trajectory_id IS NULL THEN 'not_scored'
+      WHEN s.nulls & n.masking <> 0 OR s.known & n.always <> n.always THEN 'masked'
+      WHEN s.known = 0 AND s.nulls & n.steps = n.steps THEN 'no_value'
+      WHEN NOT isfinite(coalesce(s.total, 0)) THEN 'not_finite'
     END AS reason
   FROM live
   CROSS JOIN needed n
-  LEFT JOIN by_trajectory b USING (trajectory_id, revision)
+  LEFT JOIN v1.scores s USING (trajectory_id, revision)
 )
 SELECT
   trajectory_id, revision,
-  CASE WHEN reason IS NULL THEN coalesce(value, 0) END AS value,
+  CASE WHEN reason IS NULL THEN coalesce(total, 0) END AS value,
   reason
 FROM judged

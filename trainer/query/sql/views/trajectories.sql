@@ -3,9 +3,7 @@
 -- is no split, without a gateway no second witness.
 CREATE VIEW trajectories AS
 {{- if not (or .Gateway .Writers)}}
-SELECT t.*
-FROM files.trajectories t
-SEMI JOIN live USING (trajectory_id, revision, batch)
+FROM v1.counted
 {{- else}}
 WITH found AS (
 {{- if .Writers}}
@@ -27,15 +25,13 @@ WITH found AS (
   FROM (
     SELECT s.trajectory_id, s.response_id
     FROM files.steps s
-    JOIN files.trajectories t USING (trajectory_id, revision, batch)
-    SEMI JOIN live USING (trajectory_id, revision, batch)
+    JOIN v1.counted t USING (trajectory_id, revision, batch)
     WHERE t.source = 'gateway' AND s.response_id IS NOT NULL
   ) g
   SEMI JOIN (
     SELECT s.response_id
     FROM files.steps s
-    JOIN files.trajectories t USING (trajectory_id, revision, batch)
-    SEMI JOIN live USING (trajectory_id, revision, batch)
+    JOIN v1.counted t USING (trajectory_id, revision, batch)
     WHERE t.source IS DISTINCT FROM 'gateway' AND s.response_id IS NOT NULL
   ) o USING (response_id)
 {{- end}}
@@ -47,7 +43,6 @@ SELECT t.* REPLACE (
   t.trainable AND a.added IS NULL AS trainable,
   list_concat(t.reasons, list_filter(a.added, lambda r: NOT coalesce(list_contains(t.reasons, r), false))) AS reasons
 )
-FROM files.trajectories t
-SEMI JOIN live USING (trajectory_id, revision, batch)
+FROM v1.counted t
 LEFT JOIN added a USING (trajectory_id)
 {{- end}}

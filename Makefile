@@ -54,7 +54,7 @@ test-systems: test-s3 test-scaleout test-kafka test-vllm $(WORKER) ## Run the te
 
 .PHONY: test-s3
 test-s3: .cache/systems/versitygw ## Run the tests against a live S3 server (about 2 min the first time)
-	TRACEGRAD_TEST_SYSTEMS=$(CURDIR)/.cache/systems go test -trimpath -count=1 -run '^TestS3' -v ./internal/bucket
+	TRACEGRAD_TEST_SYSTEMS=$(CURDIR)/.cache/systems go test -trimpath -count=1 -run '^TestS3' -v ./internal/bucket ./internal/cmd/torture
 
 .cache/systems/versitygw: internal/bucket/testdata/install.sh
 	bash $< $(@D)
@@ -158,7 +158,7 @@ bench-worker: $(WORKER) .cache/worker-env/parity ## Measure the worker's tokens 
 	PYTHONPATH=$(call packages,parity) $(QUIET) $$(cat $(WORKER)) trainer/worker/python/bench.py $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(JSON),--json)
 
 .PHONY: torture
-torture: bin/tracegrad-collector ## Kill, stop, freeze and starve Collectors under load; compare the dataset with what was acknowledged [ROUNDS=20 FAULTS=kill,full SEED=1]
+torture: bin/tracegrad-collector .cache/systems/versitygw ## Kill, stop, freeze and starve Collectors and their buckets under load; compare the dataset with what was acknowledged [ROUNDS=20 FAULTS=kill,full SEED=1]
 	go run -trimpath ./internal/cmd/torture $(if $(ROUNDS),-rounds '$(ROUNDS)') $(if $(FAULTS),-faults '$(FAULTS)') $(if $(SEED),-seed '$(SEED)')
 
 ##@ Develop

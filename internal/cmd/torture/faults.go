@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -13,9 +14,19 @@ import (
 // the report.
 type fault struct {
 	name   string
-	mounts bool // needs file systems of our own, see ownDisks
+	place  place
 	strike func(context.Context, *ground) (string, error)
 }
+
+// place is where a fault can be had.
+type place int
+
+const (
+	ofDisk      place = iota // a folder of the machine's disk
+	ofSmallDisk              // a file system of our own, see ownDisks
+	ofBucket                 // object storage
+	places
+)
 
 // faults in the order in which they take turns.
 var faults = []fault{
@@ -25,16 +36,32 @@ var faults = []fault{
 	{name: "crashloop", strike: crashLoop},
 	{name: "freeze", strike: freeze},
 	{name: "clock", strike: clockJump},
-	{name: "readonly", mounts: true, strike: readOnly},
-	{name: "full", mounts: true, strike: fullDisk},
+	{name: "readonly", place: ofSmallDisk, strike: readOnly},
+	{name: "full", place: ofSmallDisk, strike: fullDisk},
+	{name: "bucket-kill", place: ofBucket, strike: kill},
+	{name: "slow-bucket", place: ofBucket, strike: slowBucket},
+	{name: "failing-bucket", place: ofBucket, strike: failingBucket},
+	{name: "dead-bucket", place: ofBucket, strike: deadBucket},
 }
 
-func names() (list []string) {
-	for _, f := range faults {
+// onGround are the faults that can be had there.
+func onGround(all []fault, p place) (list []fault) {
+	for _, f := range all {
+		if f.place == p {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+func names(all []fault) (list []string) {
+	for _, f := range all {
 		list = append(list, f.name)
 	}
 	return list
 }
+
+func joined(all []fault) string { return strings.Join(names(all), ", ") }
 
 const (
 	feltWithin = 15 * time.Second // or the fault did not strike
@@ -178,17 +205,17 @@ func clockJump(ctx context.Context, g *ground) (string, error) {
 
 // readOnly makes the dataset's folder read-only for some time.
 func readOnly(ctx context.Context, g *ground) (string, error) {
-	return g.whileBroken(ctx, "read-only", func() (heal func() error, err error) { return protect(g.dataset) })
+	return g.whileBroken(ctx, "the disk was read-only", func() (heal func() error, err error) { return protect(g.dataset) })
 }
 
 // fullDisk leaves no byte free where the dataset and the stores lie.
 func fullDisk(ctx context.Context, g *ground) (string, error) {
-	return g.whileBroken(ctx, "full", func() (heal func() error, err error) { return fill(g.disk) })
+	return g.whileBroken(ctx, "the disk was full", func() (heal func() error, err error) { return fill(g.disk) })
 }
 
-// whileBroken breaks the disk, waits until Collectors or senders feel it and
+// whileBroken breaks what the dataset lies on, waits until Collectors or senders feel it and
 // some time more, and heals it. In every third case a Collector is killed
-// meanwhile, and started when the disk is well.
+// meanwhile, and started when all is well.
 func (g *ground) whileBroken(ctx context.Context, how string, breakIt func() (func() error, error)) (string, error) {
 	if err := sleep(ctx, g.upTo(g.shape.Over/2)); err != nil {
 		return "", err
@@ -206,18 +233,24 @@ func (g *ground) whileBroken(ctx context.Context, how string, breakIt func() (fu
 	if err == nil {
 		err = sleep(ctx, g.upTo(3*time.Second))
 	}
-	m, killed := g.any(), ""
-	if err == nil && g.random.IntN(3) == 0 {
-		killed = ", and " + m.name + " killed"
-		m.kill()
+	killed, again := g.maybeKill()
+	if err = errors.Join(err, heal()); err == nil {
+		err = again(ctx)
 	}
-	if err = errors.Join(err, heal()); err == nil && m.running == nil {
-		err = m.start(ctx, nil)
-	}
-	return fmt.Sprintf("the disk was %s for %s%s", how, round(time.Since(began)), killed), err
+	return fmt.Sprintf("%s for %s%s", how, round(time.Since(began)), killed), err
 }
 
-// felt counts what a broken disk makes rise.
+// maybeKill kills a Collector in every third case; again starts it.
+func (g *ground) maybeKill() (what string, again func(context.Context) error) {
+	if g.random.IntN(3) > 0 {
+		return "", func(context.Context) error { return nil }
+	}
+	m := g.any()
+	m.kill()
+	return ", and " + m.name + " killed", func(ctx context.Context) error { return m.start(ctx, nil) }
+}
+
+// felt counts what a broken disk or bucket makes rise.
 func (g *ground) felt(ctx context.Context) (int, error) {
 	sum := int(g.senders.retries.Load() + g.senders.gaveUp.Load())
 	for _, m := range g.fleet {
@@ -240,7 +273,7 @@ func (g *ground) untilFelt(ctx context.Context, before int) error {
 			return err
 		}
 	}
-	return fmt.Errorf("nobody noticed the broken disk within %s", feltWithin)
+	return fmt.Errorf("nobody noticed what was broken within %s", feltWithin)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -36,6 +37,7 @@ type ground struct {
 	disk     string // folder that holds the dataset and the stores
 	dataset  string
 	unmount  func() error
+	bucket   *bucket // nil = the dataset is in a folder
 	random   *rand.Rand
 	shape    delivery.Shape
 	busy     time.Duration // from a round's start until all of it should be committed
@@ -47,33 +49,28 @@ type ground struct {
 	rows     ledger.Rows
 }
 
-// grounds are two at most: faults that need no mounts meet a real disk, where a
-// sync takes as long as it takes; the others a small one of their own.
+// grounds are three at most: faults that need no mounts meet a real disk, where a
+// sync takes as long as it takes; others a small one of their own, or a bucket.
 func grounds(o *options) (list []*ground) {
-	var plain, mounted []fault
-	for _, f := range o.faults {
-		if f.mounts {
-			mounted = append(mounted, f)
-		} else {
-			plain = append(plain, f)
-		}
-	}
-	for i, some := range [][]fault{plain, mounted} {
+	left := o.rounds
+	for p := range places {
+		some := onGround(o.faults, p)
 		if len(some) == 0 {
 			continue
 		}
 		g := &ground{
 			opt: o, faults: some, rounds: o.rounds * len(some) / len(o.faults),
-			disk:   filepath.Join(o.work, []string{"disk", "small-disk"}[i]),
-			random: rand.New(rand.NewPCG(o.seed, uint64(i))), //nolint:gosec // to be repeated
+			disk:   filepath.Join(o.work, []string{"disk", "small-disk", "bucket"}[p]),
+			random: rand.New(rand.NewPCG(o.seed, uint64(p))), //nolint:gosec // to be repeated
 			shape:  o.shape,
 		}
-		if i == 0 && len(mounted) > 0 {
-			g.rounds = o.rounds - o.rounds*len(mounted)/len(o.faults)
-		}
+		left -= g.rounds
 		g.shape.Collectors = o.collectors
 		g.busy = g.shape.Over + g.shape.Spread + g.shape.Late
 		list = append(list, g)
+	}
+	if len(list) > 0 {
+		list[0].rounds += left
 	}
 	return list
 }
@@ -107,10 +104,17 @@ func (g *ground) open(ctx context.Context) (err error) {
 	if err := errors.Join(os.RemoveAll(g.disk), os.MkdirAll(g.disk, 0o755)); err != nil {
 		return err
 	}
-	if g.faults[0].mounts {
+	g.dataset = filepath.Join(g.disk, "dataset")
+	switch g.faults[0].place {
+	case ofSmallDisk:
 		if g.unmount, err = smallDisk(g.disk); err != nil {
 			return err
 		}
+	case ofBucket:
+		if g.bucket, err = openBucket(ctx, g.opt.s3, g.disk); err != nil {
+			return err
+		}
+		g.dataset = g.bucket.folder
 	}
 	now := time.Now()
 	for _, skew := range skews {
@@ -120,7 +124,6 @@ func (g *ground) open(ctx context.Context) (err error) {
 		}
 		g.loads = append(g.loads, set)
 	}
-	g.dataset = filepath.Join(g.disk, "dataset")
 	logs := filepath.Join(g.opt.work, filepath.Base(g.disk)+"-logs")
 	if err := errors.Join(os.RemoveAll(logs), os.MkdirAll(logs, 0o755), os.MkdirAll(g.dataset, 0o755)); err != nil {
 		return err
@@ -128,6 +131,10 @@ func (g *ground) open(ctx context.Context) (err error) {
 	ports := new(localcollector.Ports)
 	for i := range g.opt.collectors {
 		m := newMember(g.opt, g.disk, logs, i, ports)
+		if g.bucket != nil {
+			maps.Copy(m.options.Env, g.bucket.env())
+			m.options.Env["TMPDIR"] = g.disk // files are written there first
+		}
 		if err := os.MkdirAll(m.options.Env["TRACEGRAD_STORE"], 0o750); err != nil {
 			return err
 		}
@@ -145,6 +152,9 @@ func (g *ground) close() (err error) {
 		if m.running != nil {
 			m.kill()
 		}
+	}
+	if g.bucket != nil {
+		err = g.bucket.close()
 	}
 	if g.unmount != nil {
 		err = g.unmount()

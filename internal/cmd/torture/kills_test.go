@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -21,4 +23,17 @@ func TestKilledCollectorLosesNothing(t *testing.T) {
 		kills += l.Kills
 	}
 	assert.Equal(t, 5, kills)
+}
+
+// The same of a dataset in a bucket that is killed beside, slow, failing and dead.
+func TestS3Torture(t *testing.T) {
+	systems := os.Getenv("TRACEGRAD_TEST_SYSTEMS")
+	if systems == "" {
+		t.Skip("needs a live S3 server: make test-systems")
+	}
+	o := quick(t, "durable.yaml", "bucket-kill", "slow-bucket", "failing-bucket", "dead-bucket")
+	o.s3 = filepath.Join(systems, "versitygw")
+	r := &report{out: t.Output()}
+	require.NoError(t, o.torture(context.Background(), r))
+	require.Len(t, r.Rounds, len(o.faults))
 }

@@ -37,6 +37,7 @@ type options struct {
 	rounds, collectors, traces int
 	seed                       uint64
 	lateWindow                 time.Duration
+	s3                         string // the binary of an S3 server
 	faults                     []fault
 
 	shape  delivery.Shape
@@ -61,6 +62,9 @@ func run(ctx context.Context) error {
 	if elsewhere, err := o.ownDisks(); elsewhere {
 		return err
 	}
+	if o.findBucket(); len(o.faults) == 0 {
+		return errors.New("no fault is left that this machine can have")
+	}
 	fmt.Printf("seed %d, %d Collectors, %s\n", o.seed, o.collectors, o.config)
 	return o.torture(ctx, &report{out: os.Stdout})
 }
@@ -80,7 +84,7 @@ func (o *options) torture(ctx context.Context, report *report) error {
 // another process, which can, does it all. Where that is not allowed those faults
 // are left out, and said to be.
 func (o *options) ownDisks() (elsewhere bool, err error) {
-	mounts := func(f fault) bool { return f.mounts }
+	mounts := func(f fault) bool { return f.place == ofSmallDisk }
 	if !slices.ContainsFunc(o.faults, mounts) {
 		return false, nil
 	}
@@ -111,7 +115,8 @@ func parse() (*options, error) {
 	flag.IntVar(&o.collectors, "collectors", 2, "Collectors that share the dataset; a trace goes to one of them")
 	flag.IntVar(&o.traces, "traces", 320, "runs of agents a round, of 9 spans each")
 	flag.DurationVar(&o.lateWindow, "late-window", 20*time.Second, "`late_window` of the Collectors: longer than any outage, short enough to end while rounds go on")
-	flag.StringVar(&only, "faults", "", "only these `faults`, comma separated: "+strings.Join(names(), ", "))
+	flag.StringVar(&o.s3, "s3", ".cache/systems/versitygw", "the S3 `server` versitygw, for the faults of buckets")
+	flag.StringVar(&only, "faults", "", "only these `faults`, comma separated: "+joined(faults))
 	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of the load and the faults") //nolint:gosec // any number
 	flag.Parse()
 	if o.rounds <= 0 || o.collectors <= 0 || o.traces <= 0 {
@@ -123,7 +128,7 @@ func parse() (*options, error) {
 		for _, name := range strings.Split(only, ",") {
 			i := slices.IndexFunc(faults, func(f fault) bool { return f.name == name })
 			if i < 0 {
-				return nil, fmt.Errorf("-faults: there is no %q; there are %s", name, strings.Join(names(), ", "))
+				return nil, fmt.Errorf("-faults: there is no %q; there are %s", name, joined(faults))
 			}
 			o.faults = append(o.faults, faults[i])
 		}

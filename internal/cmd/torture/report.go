@@ -26,7 +26,7 @@ type report struct {
 
 func (r *report) add(l line) {
 	r.Rounds = append(r.Rounds, l)
-	fmt.Fprintf(r.out, "%3d  %-9s  %-58s %4d sent again, %2d given up · %6d of %6d spans acknowledged, %5d trajectories: nothing missing, nothing twice (%.1f s)\n",
+	fmt.Fprintf(r.out, "%3d  %-14s  %-58s %4d sent again, %2d given up · %6d of %6d spans acknowledged, %5d trajectories: nothing missing, nothing twice (%.1f s)\n",
 		len(r.Rounds), l.Fault, l.What, l.Retries, l.GaveUp, l.Acked, l.Planned, l.Trajectories, time.Since(l.began).Seconds())
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress/zstd"
+	"github.com/parquet-go/parquet-go/format"
 )
 
 const (
@@ -87,9 +88,21 @@ func (t *table[T]) finish() error {
 	if err := t.pw.Close(); err != nil {
 		return err
 	}
+	keepPaths(t.pw.File().Metadata())
 	f := t.file
 	t.file = nil
 	return f.finish()
+}
+
+// keepPaths lets a writer be reused: its Reset would clear the names of columns,
+// which row groups share with it (parquet-go v0.32.0), and the columns of the next
+// file would have none. Spark, and what else finds columns by name, cannot open such a file.
+func keepPaths(written *format.FileMetaData) {
+	for _, group := range written.RowGroups {
+		for i := range group.Columns {
+			group.Columns[i].MetaData.PathInSchema = nil
+		}
+	}
 }
 
 // abandon forgets the open file. The Parquet writer is not trusted after an error.

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/big"
 	"strings"
 	"time"
@@ -56,6 +57,39 @@ func kindOf(conn *duckdb.Conn, text string) (duckdb.StmtType, error) {
 	defer stmt.Close()
 	kind, err := stmt.(*duckdb.Stmt).StatementType()
 	return kind, err
+}
+
+// each runs a query and gives its rows as the driver makes them, which for many
+// rows costs a third of database/sql. The slice is only good for the call.
+func each(ctx context.Context, db *sql.DB, text string, args map[string]any, take func(row []driver.Value)) error {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return conn.Raw(func(c any) error {
+		var named []driver.NamedValue
+		for name, value := range args {
+			named = append(named, driver.NamedValue{Name: name, Ordinal: len(named) + 1, Value: value})
+		}
+		rows, err := c.(*duckdb.Conn).QueryContext(ctx, text, named)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		row := make([]driver.Value, len(rows.Columns()))
+		for n := 0; ; n++ {
+			if n%4096 == 0 && ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err := rows.Next(row); err == io.EOF {
+				return nil
+			} else if err != nil {
+				return err
+			}
+			take(row)
+		}
+	})
 }
 
 // fill appends rows to a table of the schema v1.

@@ -3,6 +3,7 @@ package query
 import (
 	"cmp"
 	"slices"
+	"strings"
 )
 
 // Scored is a trajectory with its return.
@@ -20,23 +21,53 @@ type Group struct {
 }
 
 // Groups gathers trajectories into groups, sorted by tenant and label. Groups
-// never cross tenants. It puts the list into that order.
+// never cross tenants.
 func Groups(scored []Scored) []Group {
-	slices.SortFunc(scored, func(a, b Scored) int {
-		return cmp.Or(cmp.Compare(a.Tenant, b.Tenant), cmp.Compare(a.Group, b.Group), cmp.Compare(a.ID, b.ID))
-	})
-	ids, returns := make([]string, len(scored)), make([]float64, len(scored))
-	for i, s := range scored {
-		ids[i], returns[i] = s.ID, s.Return
-	}
-	var out []Group
-	for from := 0; from < len(scored); {
-		first, to := scored[from], from+1
-		for to < len(scored) && scored[to].Tenant == first.Tenant && scored[to].Group == first.Group {
-			to++
+	type task struct{ tenant, label string }
+	seen := map[task]int32{}
+	of := make([]int32, len(scored)) // the group of each
+	var sizes []int
+	var tasks []task
+	for i := range scored {
+		key := task{scored[i].Tenant, scored[i].Group}
+		g, known := seen[key]
+		if !known {
+			g = int32(len(tasks)) //nolint:gosec // there are not so many
+			seen[key] = g
+			tasks, sizes = append(tasks, key), append(sizes, 0)
 		}
-		out = append(out, Group{Tenant: first.Tenant, Label: first.Group, IDs: ids[from:to:to], Returns: returns[from:to:to]})
+		of[i] = g
+		sizes[g]++
+	}
+	members := gathered(of, sizes)
+	ids, returns := make([]string, len(scored)), make([]float64, len(scored))
+	found := make([]Group, len(tasks))
+	from := 0
+	for g, size := range sizes {
+		to := from + size
+		slices.SortFunc(members[from:to], func(a, b int32) int { return strings.Compare(scored[a].ID, scored[b].ID) })
+		for i := from; i < to; i++ {
+			ids[i], returns[i] = scored[members[i]].ID, scored[members[i]].Return
+		}
+		found[g] = Group{Tenant: tasks[g].tenant, Label: tasks[g].label, IDs: ids[from:to:to], Returns: returns[from:to:to]}
 		from = to
+	}
+	slices.SortFunc(found, func(a, b Group) int {
+		return cmp.Or(strings.Compare(a.Tenant, b.Tenant), strings.Compare(a.Label, b.Label))
+	})
+	return found
+}
+
+// gathered are the positions in of, group after group.
+func gathered(of []int32, sizes []int) []int32 {
+	next := make([]int, len(sizes))
+	for g := 1; g < len(sizes); g++ {
+		next[g] = next[g-1] + sizes[g-1]
+	}
+	out := make([]int32, len(of))
+	for i, g := range of {
+		out[next[g]] = int32(i) //nolint:gosec // there are not so many
+		next[g]++
 	}
 	return out
 }

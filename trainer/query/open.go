@@ -46,6 +46,7 @@ type DB struct {
 	root  string              // absolute
 	files map[string][]string // by table, absolute
 	spill string
+	rows  int          // of trajectories, superseded ones too
 	leave func() error // nobody reads root any more
 }
 
@@ -180,7 +181,7 @@ type witnesses struct {
 
 func (db *DB) witnesses(ctx context.Context) (seen witnesses, err error) {
 	if err = db.exec(ctx, statement("tables/newest")); err == nil {
-		err = db.sql.QueryRowContext(ctx, statement("run/witnesses")).Scan(&seen.Gateway, &seen.Writers, &seen.Newest)
+		err = db.sql.QueryRowContext(ctx, statement("run/witnesses")).Scan(&seen.Gateway, &seen.Writers, &seen.Newest, &db.rows)
 	}
 	return seen, explained(db.blame(ctx, err))
 }

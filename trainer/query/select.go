@@ -3,7 +3,7 @@ package query
 import (
 	"cmp"
 	"context"
-	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"regexp"
@@ -131,34 +131,50 @@ func (db *DB) culprit(ctx context.Context, s Selection, err error) error {
 // Select lists every live trajectory in order of its id, with what the
 // selection makes of it.
 func (db *DB) Select(ctx context.Context, s Selection) ([]Candidate, error) {
-	if err := db.Check(ctx, s); err != nil {
+	out := make([]Candidate, 0, db.rows)
+	err := db.choose(ctx, "run/select", s, func(row []driver.Value) {
+		out = append(out, Candidate{
+			ID: row[0].(string), Revision: row[1].(int64), TaskKey: row[2].(string), Tenant: row[3].(string),
+			Group: row[4].(string), Holdout: row[5].(string), Bundle: row[6].(string), Ended: row[7].(int64), LeftOut: row[8].(string),
+		})
+	})
+	if err != nil {
 		return nil, err
+	}
+	return out, nil
+}
+
+// Groups gathers what the selection trains on by group, with the returns that
+// the dataset holds under the rules in force. What has no return is left out.
+func (db *DB) Groups(ctx context.Context, s Selection) ([]Group, error) {
+	list := make([]Scored, 0, db.rows)
+	err := db.choose(ctx, "run/scored", s, func(row []driver.Value) {
+		list = append(list, Scored{ID: row[0].(string), Tenant: row[1].(string), Group: row[2].(string), Return: row[3].(float64)})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return Groups(list), nil
+}
+
+// choose runs a statement over the candidates of a selection.
+func (db *DB) choose(ctx context.Context, name string, s Selection, take func(row []driver.Value)) error {
+	if err := db.Check(ctx, s); err != nil {
+		return err
 	}
 	s.Where = cmp.Or(strings.TrimSpace(s.Where), "true")
 	s.GroupBy = cmp.Or(strings.TrimSpace(s.GroupBy), "task_key")
 	s.HoldoutBy = cmp.Or(strings.TrimSpace(s.HoldoutBy), "task_key")
-	text := filled("run/select", struct {
-		Selection
-		AgentList string
-	}{s, quoteAll(s.Agents)})
 	if s.Until.IsZero() {
 		s.Until = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 	}
-	rows, err := db.sql.QueryContext(ctx, text, sql.Named("since", s.Since.UTC()), sql.Named("until", s.Until.UTC()))
-	if err != nil {
-		return nil, db.culprit(ctx, s, err)
+	candidates := filled("run/candidates", struct {
+		Selection
+		AgentList string
+	}{s, quoteAll(s.Agents)})
+	text := filled(name, struct{ Candidates string }{candidates})
+	if err := each(ctx, db.sql, text, map[string]any{"since": s.Since.UTC(), "until": s.Until.UTC()}, take); err != nil {
+		return db.culprit(ctx, s, err)
 	}
-	defer rows.Close()
-	var out []Candidate
-	for rows.Next() {
-		var c Candidate
-		if err := rows.Scan(&c.ID, &c.Revision, &c.TaskKey, &c.Tenant, &c.Group, &c.Holdout, &c.Bundle, &c.Ended, &c.LeftOut); err != nil {
-			return nil, explained(err)
-		}
-		out = append(out, c)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, db.culprit(ctx, s, err)
-	}
-	return out, nil
+	return nil
 }

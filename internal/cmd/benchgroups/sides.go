@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -23,29 +22,18 @@ func open(ctx context.Context, dir string) (*query.DB, error) {
 	return query.Open(ctx, dir, query.Options{Rules: engine.Rules(), MemoryLimit: memory})
 }
 
-// groups does what a night does between the dataset and the update: every
-// trajectory with its return, in groups, with advantages.
+// groups makes of every trajectory with a return a member of its group, with an
+// advantage.
 func groups(ctx context.Context, dir string) (string, error) {
 	db, err := open(ctx, dir)
 	if err != nil {
 		return "", err
 	}
 	defer db.Close()
-	candidates, err := db.Select(ctx, query.Selection{})
+	list, err := db.Groups(ctx, query.Selection{})
 	if err != nil {
 		return "", err
 	}
-	returns, err := returnsOf(ctx, db, len(candidates))
-	if err != nil {
-		return "", err
-	}
-	scored := make([]query.Scored, 0, len(candidates))
-	for _, c := range candidates {
-		if r, ok := returns[c.ID]; ok && c.LeftOut == "" {
-			scored = append(scored, query.Scored{ID: c.ID, Tenant: c.Tenant, Group: c.Group, Return: r})
-		}
-	}
-	list := query.Groups(scored)
 	values := make([][]float64, len(list))
 	for i := range list {
 		values[i] = list[i].Returns
@@ -56,24 +44,6 @@ func groups(ctx context.Context, dir string) (string, error) {
 		some += len(a)
 	}
 	return fmt.Sprintf("%d groups, %d advantages, dropped %+v", len(list), some, dropped), nil
-}
-
-func returnsOf(ctx context.Context, db *query.DB, room int) (map[string]float64, error) {
-	rows, err := db.Query(ctx, "SELECT trajectory_id, value FROM returns WHERE value IS NOT NULL")
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	out := make(map[string]float64, room)
-	for rows.Next() {
-		v := rows.Values()
-		value, err := v[1].(json.Number).Float64()
-		if err != nil {
-			return nil, err
-		}
-		out[v[0].(string)] = value
-	}
-	return out, rows.Err()
 }
 
 // columns are what groups reads, by table.

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -38,9 +39,11 @@ var sides = []struct {
 	name, what string
 	run        func(ctx context.Context, dir string) (string, error)
 }{
-	{"hash", "DuckDB hash of the columns", hash},
-	{"groups", "select, returns, groups, advantages", groups},
-	{"sql", "tracegrad sql: mean return by task", byTask},
+	{"open", "open the dataset", opened},
+	{"hash", "open, DuckDB hash of the columns", hash},
+	{"groups", "open, select, returns, groups, advantages", groups},
+	{"sql", "tracegrad sql: mean return of every task", byTask},
+	{"rescore", "open, re-score with facts", rescored},
 }
 
 func main() {
@@ -58,6 +61,7 @@ func run(ctx context.Context) error {
 	sizes := flag.String("trajectories", "10000,100000,1000000", "comma-separated `numbers`")
 	rounds := flag.Int("rounds", 3, "how often every side is run")
 	asJSON := flag.Bool("json", false, "print JSON, every run included")
+	only := flag.String("sides", "open,hash,groups,sql,rescore", "which `sides` are run")
 	side := flag.String("side", "", "run this `side` alone, in this process, on the dataset of -work")
 	flag.Parse()
 	if *side != "" {
@@ -73,7 +77,7 @@ func run(ctx context.Context) error {
 		if err := prepare(ctx, dir, n); err != nil {
 			return err
 		}
-		if all[text], err = measure(ctx, dir, *rounds); err != nil {
+		if all[text], err = measure(ctx, dir, *rounds, strings.Split(*only, ",")); err != nil {
 			return err
 		}
 		if !*asJSON {
@@ -87,13 +91,16 @@ func run(ctx context.Context) error {
 }
 
 // measure runs the sides in turns, each in a process of its own.
-func measure(ctx context.Context, dir string, rounds int) (list []cost, err error) {
+func measure(ctx context.Context, dir string, rounds int, only []string) (list []cost, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	for range rounds {
 		for _, s := range sides {
+			if !slices.Contains(only, s.name) {
+				continue
+			}
 			cmd := exec.CommandContext(ctx, self, "-side", s.name, "-work", dir)
 			cmd.Stderr = os.Stderr
 			began := time.Now()
@@ -147,13 +154,18 @@ func peakMB() (float64, error) {
 
 func show(n string, list []cost) {
 	fmt.Printf("\n%s trajectories\n", n)
-	base := median(list, "hash", func(c cost) float64 { return c.CPU })
+	cpu := func(c cost) float64 { return c.CPU }
+	base, opening := median(list, "hash", cpu), median(list, "open", cpu)
 	for _, s := range sides {
-		cpu := median(list, s.name, func(c cost) float64 { return c.CPU })
+		at := slices.IndexFunc(list, func(c cost) bool { return c.What == s.name })
+		if at < 0 {
+			continue
+		}
+		took := median(list, s.name, cpu)
 		wall := median(list, s.name, func(c cost) float64 { return c.Wall })
 		peak := median(list, s.name, func(c cost) float64 { return c.PeakMB })
-		says := list[slices.IndexFunc(list, func(c cost) bool { return c.What == s.name })].Says
-		fmt.Printf("  %-38s %7.2f CPU s  %5.2f x hash  %7.2f s  %6.0f MB  %s\n", s.what, cpu, cpu/base, wall, peak, says)
+		fmt.Printf("  %-42s %7.2f CPU s  %6.2f x hash, %6.2f x without opening  %7.2f s  %6.0f MB  %s\n",
+			s.what, took, took/base, (took-opening)/(base-opening), wall, peak, list[at].Says)
 	}
 }
 
@@ -163,6 +175,9 @@ func median(list []cost, of string, value func(cost) float64) float64 {
 		if c.What == of {
 			values = append(values, value(c))
 		}
+	}
+	if len(values) == 0 {
+		return math.NaN()
 	}
 	slices.Sort(values)
 	return values[len(values)/2]

@@ -22,6 +22,43 @@ func open(ctx context.Context, dir string) (*query.DB, error) {
 	return query.Open(ctx, dir, query.Options{Rules: engine.Rules(), MemoryLimit: memory})
 }
 
+// opened opens the dataset and asks nothing.
+func opened(ctx context.Context, dir string) (string, error) {
+	db, err := open(ctx, dir)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%d files of trajectories", len(db.Files(dataset.TableTrajectories))), db.Close()
+}
+
+// rescored computes every reward anew, as a night does: facts, trajectories
+// whole, the rules.
+func rescored(ctx context.Context, dir string) (string, error) {
+	engine, err := rewards.Parse("rewards.yaml", []byte(rules))
+	if err != nil {
+		return "", err
+	}
+	db, err := open(ctx, dir)
+	if err != nil {
+		return "", err
+	}
+	defer db.Close()
+	facts, err := db.Facts(ctx)
+	if err != nil {
+		return "", err
+	}
+	some := 0
+	for t, err := range db.Trajectories(ctx, "") {
+		if err != nil {
+			return "", err
+		}
+		if value, _ := engine.Return(engine.Score(t, facts[t.ID], t.Revision)); value != nil {
+			some++
+		}
+	}
+	return fmt.Sprintf("%d returns", some), nil
+}
+
 // groups makes of every trajectory with a return a member of its group, with an
 // advantage.
 func groups(ctx context.Context, dir string) (string, error) {

@@ -13,7 +13,7 @@ import (
 // Forgot is what was removed of a person.
 type Forgot struct {
 	Trajectories map[string]bool // their ids
-	Rows         int64           // of all tables
+	Rows         int64           // of all tables, and lines of quarantine files
 	Files        int             // that were written again, or removed
 	Left         []Left          // files that could not be looked into
 }
@@ -49,7 +49,11 @@ func Forget(ctx context.Context, root string, p Person, u Upkeep) (out Forgot, e
 	if _, err := k.expire(ctx); err != nil { // what waits for its end holds old copies
 		return fail(err)
 	}
-	if err := f.pass(ctx); err != nil {
+	err = f.pass(ctx)
+	if err == nil {
+		err = f.fromQuarantine(ctx)
+	}
+	if err != nil {
 		return fail(cmp.Or(context.Cause(ctx), err))
 	}
 	return Forgot{Trajectories: f.ids, Rows: f.rows, Files: f.files, Left: k.out.Left}, nil

@@ -49,7 +49,7 @@ test-worker: $(WORKER) .cache/worker-env/tests ## Run the worker's tests: torch 
 	TRACEGRAD_TEST_WORKER=$(CURDIR)/.cache/worker-env go test -trimpath -count=1 -timeout 30m $$(git grep -lE 'trainer/worker/workertest"' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's,^,./,')
 
 .PHONY: test-systems
-test-systems: test-s3 test-scaleout test-kafka test-vllm $(WORKER) ## Run the tests that need live servers: S3, balancer, Kafka, vLLM (see test-vllm) and SkyRL on the CPU (Python 3.12; about 4 min and 2.3 GB the first time) [VLLM=skip]
+test-systems: test-s3 test-scaleout test-kafka test-spark test-vllm $(WORKER) ## Run the tests that need live servers: S3, balancer, Kafka, Spark, vLLM (see test-vllm) and SkyRL on the CPU (Python 3.12; about 4 min and 2.3 GB the first time) [VLLM=skip]
 	TRACEGRAD_TEST_WORKER=$(CURDIR)/.cache/worker-env TRACEGRAD_TEST_SYSTEMS=$(CURDIR)/.cache/systems go test -trimpath -count=1 -p 1 -timeout 30m -run '^TestSkyRL' -v ./trainer/engine ./trainer
 
 .PHONY: test-s3
@@ -67,6 +67,10 @@ test-scaleout: .cache/systems/balancer ## Run the tests of several Collectors at
 .PHONY: test-kafka
 test-kafka: ## Run the tests of several Collectors behind a live Kafka (Java 17, Maven; about 10 s and 45 MB the first time)
 	TRACEGRAD_TEST_SYSTEMS=$(CURDIR)/.cache/systems go test -trimpath -count=1 -timeout 10m -run '^TestKafka' -v ./internal/scaleout
+
+.PHONY: test-spark
+test-spark: ## Read and group a dataset with Spark as tracegrad sql does (Java 17, Python 3.10; about 1 min and 0.5 GB the first time)
+	TRACEGRAD_TEST_SYSTEMS=$(CURDIR)/.cache/systems go test -trimpath -count=1 -timeout 10m -run '^TestSpark' -v ./internal/scaleout
 
 .cache/systems/balancer: internal/scaleout/testdata/install-balancer.sh examples/scaleout/balancer-builder.yaml
 	bash $< $(@D)

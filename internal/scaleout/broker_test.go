@@ -1,7 +1,6 @@
 package scaleout
 
 import (
-	"bytes"
 	"fmt"
 	"net"
 	"os"
@@ -40,7 +39,7 @@ broker.heartbeat.interval.ms=250
 func kafka(t *testing.T, partitions int) *broker {
 	t.Helper()
 	dir := t.TempDir()
-	b := &broker{t: t, jars: jars(t), config: filepath.Join(dir, "server.properties"), address: free(t)}
+	b := &broker{t: t, jars: install(t, "Kafka", "testdata/install-kafka.sh"), config: filepath.Join(dir, "server.properties"), address: free(t)}
 	require.NoError(t, os.WriteFile(b.config, fmt.Appendf(nil, properties, b.address, free(t), filepath.Join(dir, "data")), 0o600))
 	b.tool("kafka.tools.StorageTool", "format", "--standalone", "--cluster-id", "tracegradtracegradtrac", "--config", b.config)
 	b.start()
@@ -51,20 +50,6 @@ func kafka(t *testing.T, partitions int) *broker {
 			"--topic", topic, "--partitions", fmt.Sprint(partitions), "--config", "max.message.bytes=16777216")
 	}
 	return b
-}
-
-// jars is the folder of Kafka's programs, which are fetched at the first time.
-func jars(t *testing.T) string {
-	t.Helper()
-	var out, log bytes.Buffer
-	cmd := exec.Command("bash", "testdata/install-kafka.sh", filepath.Dir(system(t, "Kafka")))
-	cmd.Stdout, cmd.Stderr = &out, &log
-	err := cmd.Run()
-	if cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == 77 {
-		t.Skip(log.String())
-	}
-	require.NoError(t, err, log.String())
-	return string(bytes.TrimSpace(out.Bytes()))
 }
 
 // java is a program of Kafka's. Its virtual machine starts in a second, and is

@@ -49,7 +49,9 @@ func (f *forgetter) fromQuarantine(ctx context.Context) error {
 		if gone == 0 {
 			continue
 		}
-		f.rows += gone
+		if !f.DryRun {
+			f.rows += gone
+		}
 		f.files++
 		switch {
 		case f.DryRun:

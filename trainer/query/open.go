@@ -164,6 +164,7 @@ func (db *DB) set(ctx context.Context, opt Options) error {
 	if err != nil {
 		return err
 	}
+	seen.Steps = slices.ContainsFunc(opt.Rules, func(r rewards.Rule) bool { return r.Level == rewards.LevelStep })
 	for _, view := range views {
 		if err := db.exec(ctx, filled("views/"+view, seen)); err != nil {
 			return fmt.Errorf("create view %s: %w", view, err)
@@ -177,6 +178,7 @@ type witnesses struct {
 	Gateway bool // there are trajectories of our gateway
 	Writers bool // there are several writers
 	Newest  bool // a trajectory stands in several rows
+	Steps   bool // a rule in force is about steps
 }
 
 func (db *DB) witnesses(ctx context.Context) (seen witnesses, err error) {
@@ -214,6 +216,9 @@ func (db *DB) lockDown(ctx context.Context, opt Options) (err error) {
 	}
 	return nil
 }
+
+// A rule is a bit of 64 in v1.scores.
+const _ = uint(64 - rewards.MaxRules)
 
 func (db *DB) setRules(ctx context.Context, rules []rewards.Rule) error {
 	rows := make([][]driver.Value, len(rules))

@@ -13,15 +13,44 @@ needed AS (
     coalesce(bit_or(bit) FILTER (level = 'step'), 0) AS steps
   FROM bits
 ),
-summed AS (
-  SELECT
+{{- define "sums"}}
     trajectory_id, revision,
     sum(weight * value) AS total,
     bit_or(CASE WHEN value IS NOT NULL THEN bit ELSE 0 END) AS known,
     bit_or(CASE WHEN value IS NULL AND reason IS DISTINCT FROM 'not_chosen' THEN bit ELSE 0 END) AS nulls
+{{- end}}
+{{- if .Steps}}
+summed AS (
+  SELECT {{template "sums"}}
   FROM v1.current JOIN bits USING (name)
   GROUP BY trajectory_id, revision
 ),
+{{- else}}
+-- Every rule has one value per trajectory: more rows than rules tell that there
+-- is a second one, which spares the search that v1.current has to make.
+first AS MATERIALIZED (
+  SELECT {{template "sums"}},
+    count(*) > bit_count(bit_or(bit)) AS several
+  FROM files.rewards JOIN bits USING (name, rule_hash)
+  GROUP BY trajectory_id, revision
+),
+newest AS (
+  SELECT * FROM files.rewards
+  SEMI JOIN (SELECT trajectory_id, revision FROM first WHERE several) USING (trajectory_id, revision)
+  JOIN bits USING (name, rule_hash)
+  QUALIFY row_number() OVER (
+    PARTITION BY trajectory_id, revision, step_index, name
+    ORDER BY evaluated_at DESC NULLS LAST, batch DESC
+  ) = 1
+),
+summed AS (
+  SELECT * EXCLUDE (several) FROM first WHERE NOT several
+  UNION ALL
+  SELECT {{template "sums"}}
+  FROM newest
+  GROUP BY trajectory_id, revision
+),
+{{- end}}
 judged AS (
   SELECT
     trajectory_id, revision, total,

@@ -82,7 +82,7 @@ func each(ctx context.Context, db *sql.DB, text string, args map[string]any, tak
 			if n%4096 == 0 && ctx.Err() != nil {
 				return ctx.Err()
 			}
-			if err := rows.Next(row); err == io.EOF {
+			if err := rows.Next(row); errors.Is(err, io.EOF) {
 				return nil
 			} else if err != nil {
 				return err

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -107,14 +106,12 @@ func (f *fleet) stop() {
 	}
 }
 
-// settle waits until every Collector, or those named, has committed what it holds.
-func (f *fleet) settle(members ...int) {
+// settle waits until every Collector has committed what it holds.
+func (f *fleet) settle() {
 	f.t.Helper()
-	for i, c := range f.members {
-		if len(members) == 0 || slices.Contains(members, i) {
-			_, err := c.Settle(context.Background())
-			require.NoError(f.t, err)
-		}
+	for _, c := range f.members {
+		_, err := c.Settle(context.Background())
+		require.NoError(f.t, err)
 	}
 }
 

@@ -73,7 +73,7 @@ func TestKafkaTakeover(t *testing.T) {
 	})
 	f.assigned(1, 2*partitions)
 	send(t, to, &whole, after, nil)
-	f.arrive(&whole, 1)
+	f.come(&whole)
 	f.run(0)
 	f.assigned(0, partitions)
 	f.settle()
@@ -165,10 +165,16 @@ func front(t *testing.T, b *broker, args ...string) *localcollector.Collector {
 
 // arrive waits until what was sent has come through Kafka, and what came has
 // been committed.
-func (f *fleet) arrive(book *ledger.Ledger, members ...int) {
+func (f *fleet) arrive(book *ledger.Ledger) {
+	f.t.Helper()
+	f.come(book)
+	f.settle()
+}
+
+// come waits until what was sent has come through Kafka.
+func (f *fleet) come(book *ledger.Ledger) {
 	f.t.Helper()
 	require.Eventually(f.t, func() bool { return len(f.verdict(book).Missing) == 0 }, deadline, 500*time.Millisecond)
-	f.settle(members...)
 }
 
 func (f *fleet) verdict(book *ledger.Ledger) *ledger.Verdict {

@@ -104,7 +104,9 @@ func TestAnotherMix(t *testing.T) {
 
 // TestOtherTasks: windows without common tasks are compared as a whole.
 func TestOtherTasks(t *testing.T) {
-	r := drift(t, func(r *rand.Rand, task int, _ bool) (int, float64) { return 50*(task%7) + r.IntN(40), float64(r.IntN(2)) },
+	r := drift(t, func(r *rand.Rand, task int, _ bool) (int, float64) {
+		return 50*(task%7) + r.IntN(40), float64(r.IntN(2))
+	},
 		func(r *rand.Rand, recent bool) int {
 			if recent {
 				return 100 + r.IntN(6)

@@ -33,7 +33,7 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-// TestQuickstart runs the shipped file, and the ideas in its comments.
+// TestQuickstart runs the shipped file with its examples, and the ideas in its comments.
 func TestQuickstart(t *testing.T) {
 	src, err := os.ReadFile("../examples/quickstart/rewards.yaml")
 	require.NoError(t, err)
@@ -45,6 +45,14 @@ func TestQuickstart(t *testing.T) {
 	assert.Equal(t, []float64{0, 0, -1}, values(got[4:7]), "repeated_call")
 
 	_, ideas, _ := strings.Cut(string(src), "moved up:\n")
+	ideas, examples, _ := strings.Cut(ideas, "\n\n")
+	require.Contains(t, examples, "\nexamples:\n")
+	engine, err := Parse("rewards.yaml", src)
+	require.NoError(t, err)
+	for _, o := range engine.Test() {
+		assert.Empty(t, o.Misses, o.Name)
+	}
+	assert.Empty(t, engine.Unexpected(), "rules without an example")
 	ideas = regexp.MustCompile(`(?m)^#`).ReplaceAllString(ideas, "")
 	assert.Equal(t, []float64{1, 0.5}, values(runs(t, []byte("rewards:\n"+ideas))))
 }

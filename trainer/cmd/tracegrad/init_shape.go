@@ -26,6 +26,7 @@ const (
 	outcomeBegin = "  # The outcome. "
 	toolsBegin   = "  # The way there: "
 	ideasBegin   = "# More ideas, "
+	examplesAt   = "\n# What the rules must say of runs "
 	afterGroupBy = "# group_by: task_key\n"
 	afterAgents  = "# agents: [my-agent]\n"
 	beforeGate   = "# gate:\n"
@@ -102,6 +103,9 @@ func (s *shape) rewards(text []byte) []byte {
 		tools = fmt.Sprintf("  # No tool run was seen in %s: rules about tools are left out.\n\n", s.from)
 	} else {
 		tools = fmt.Sprintf("  # %s were seen in %s, of which %d failed%s.\n  #\n", count(m.ToolRuns, "tool run"), s.from, m.Failures.Tools, s.failing()) + toolsBegin + tools
+	}
+	if len(m.Facts) > 0 || m.ToolRuns == 0 { // the examples are of rules that are not there
+		ideas, _, _ = strings.Cut(ideas, examplesAt)
 	}
 	return []byte(head + outcome + tools + ideasBegin + ideas)
 }

@@ -20,7 +20,7 @@ import (
 func TestTheFilesCanBeCut(t *testing.T) {
 	for text, marks := range map[string][]string{
 		string(examples.Collector): {afterRewards},
-		string(examples.Rewards):   {outcomeBegin, toolsBegin, ideasBegin},
+		string(examples.Rewards):   {outcomeBegin, toolsBegin, ideasBegin, examplesAt},
 		string(trainTemplate):      {afterGroupBy, afterAgents, beforeGate, runsBegin},
 	} {
 		for _, m := range marks {

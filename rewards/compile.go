@@ -20,7 +20,7 @@ import (
 type rule struct {
 	Rule
 	value *vm.Program
-	when  *vm.Program // nil = every step
+	when  *vm.Program // nil = every trajectory or step
 	uses  uses
 
 	path                         string // rewards[0]

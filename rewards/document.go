@@ -112,9 +112,6 @@ func (d *document) rule(n *yaml.Node, path string) *rule {
 	}
 	if r.whenNode = d.scalar(fields["when"], path+".when"); r.whenNode != nil {
 		r.When = strings.TrimSpace(r.whenNode.Value)
-		if r.Level == LevelTrajectory {
-			d.fail(r.whenNode, path+".when", "chooses steps, but the rule's level is trajectory", "add level: step, or put the condition into expr: condition ? value : nil")
-		}
 	}
 	if v := d.scalar(fields["weight"], path+".weight"); v != nil {
 		if w, ok := finite(v); ok {

@@ -23,7 +23,7 @@ type Level string
 
 // The two levels.
 const (
-	LevelTrajectory Level = "trajectory" // one value per trajectory
+	LevelTrajectory Level = "trajectory" // one value per trajectory for which `when` is true
 	LevelStep       Level = "step"       // one value per step for which `when` is true
 )
 
@@ -42,7 +42,7 @@ type Rule struct {
 	Name        string
 	Level       Level
 	Expr        string
-	When        string // "" = every step
+	When        string // "" = every trajectory or step
 	Weight      float64
 	Missing     Missing
 	Substitute  float64 // the number, where Missing is MissingNumber

@@ -10,7 +10,7 @@ import (
 // is null and its rule says missing: mask. While the reward is Provisional, a
 // fact that comes later may still fill it.
 func (e *Engine) Masks(r trajectory.Reward) bool {
-	if r.Value != nil {
+	if r.Value != nil || r.Reason == ReasonNotChosen {
 		return false
 	}
 	for _, rule := range e.rules {
@@ -30,27 +30,31 @@ func (e *Engine) Masks(r trajectory.Reward) bool {
 //   - A null under missing: skip is left out of the sum.
 //   - A rule with level step for which no step was chosen adds 0; a rule with
 //     level trajectory that has no reward at all counts as null.
+//   - A rule with level trajectory that was not chosen is left out, whatever
+//     its missing says. If all are left out there is no value.
 //   - value is nil if nothing could be added, or the sum is not finite.
 func (e *Engine) Return(rewards []trajectory.Reward) (value *float64, masked bool) {
 	total, counted := 0.0, false
 	for _, r := range e.rules {
-		sum, values, nulls := 0.0, 0, 0
+		sum, values, nulls, gated := 0.0, 0, 0, false
 		for i := range rewards {
 			switch {
 			case rewards[i].Name != r.Name:
+			case rewards[i].Value == nil && rewards[i].Reason == ReasonNotChosen:
+				gated = true
 			case rewards[i].Value == nil:
 				nulls++
 			default:
 				sum, values = sum+*rewards[i].Value, values+1
 			}
 		}
-		if r.Level == LevelTrajectory && values == 0 {
+		if r.Level == LevelTrajectory && values == 0 && !gated {
 			nulls++
 		}
 		if nulls > 0 && r.Missing == MissingMask {
 			return nil, true
 		}
-		if values > 0 || nulls == 0 {
+		if values > 0 || r.Level == LevelStep && nulls == 0 {
 			total, counted = total+r.Weight*sum, true
 		}
 	}

@@ -22,12 +22,13 @@ const (
 	ReasonNaN         = "nan"         // the value is not a number
 	ReasonInf         = "inf"         // the value is infinite
 	ReasonLimit       = "limit"       // the rule reads a list that is longer than MaxListed
+	ReasonNotChosen   = "not_chosen"  // `when` is false: the rule is not about this trajectory or step, and its null masks nothing
 	ReasonSubstituted = "substituted" // not null: the rule's number stands for a missing value
 )
 
 // Score evaluates every rule on t, in the order of the file: one reward per
-// rule with level trajectory (Step -1), one per step for which `when` is true
-// for rules with level step. facts are those known about t by whatever way
+// rule with level trajectory (Step -1; null and not chosen where `when` is
+// false), one per step for which `when` is true for rules with level step. facts are those known about t by whatever way
 // they were joined; the evaluations inside t count as well. now is the time of
 // evaluation in µs since the Unix epoch.
 //
@@ -64,8 +65,16 @@ func (e *Engine) readsSteps() bool {
 
 func (s *state) score(r *rule, t *trajectory.Trajectory, now int64) {
 	s.current, s.worked = wholeTrajectory, 0
-	v := tooLong(r, t)
-	if v.reason == "" {
+	v, chosen := tooLong(r, t), true
+	if v.reason == "" && r.when != nil {
+		v, chosen = s.condition(r.when, &s.top)
+	}
+	switch {
+	case !chosen:
+		// The row says that the rule was looked at: without it the trajectory
+		// would count as one that was never scored.
+		v = result{reason: ReasonNotChosen}
+	case v.reason == "":
 		v = s.number(r.value, &s.top)
 	}
 	s.append(r, wholeTrajectory, v, now)
@@ -244,7 +253,7 @@ func toFloat(v any) (float64, bool) {
 
 // append adds the reward of a rule; values are set by take.
 func (s *state) append(r *rule, at int, v result, now int64) {
-	if v.reason != "" && r.Missing == MissingNumber {
+	if v.reason != "" && v.reason != ReasonNotChosen && r.Missing == MissingNumber {
 		v = result{
 			value: r.Substitute, reason: ReasonSubstituted,
 			explanation: fmt.Sprintf("%s: %s", v.reason, v.explanation),

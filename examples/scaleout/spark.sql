@@ -64,7 +64,8 @@ WITH by_rule AS (
     trajectory_id, name,
     sum(value) AS total,
     count(value) AS known,
-    count_if(value IS NULL AND reason IS DISTINCT FROM 'not_chosen') AS nulls
+    count_if(value IS NULL AND reason IS DISTINCT FROM 'not_chosen') AS nulls,
+    count_if(value IS NULL AND reason = 'not_chosen') AS gated
   FROM rewards
   GROUP BY trajectory_id, name
 ),
@@ -72,7 +73,7 @@ by_trajectory AS (
   SELECT
     trajectory_id,
     coalesce(sum(weight * total) FILTER (WHERE known > 0), 0) AS value,
-    count_if(level = 'trajectory' AND known > 0 AND missing = 'mask') AS masking_known,
+    count_if(level = 'trajectory' AND (known > 0 OR gated > 0) AND missing = 'mask') AS masking_known,
     count_if(nulls > 0 AND missing = 'mask') AS masking_null,
     count_if(known > 0) AS rules_known,
     count_if(level = 'step' AND known = 0 AND nulls > 0) AS steps_null

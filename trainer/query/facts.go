@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tracegrad/tracegrad/internal/trajectory"
+	"github.com/tracegrad/tracegrad/rewards"
 )
 
 // Facts gives the facts about live trajectories, by trajectory id, in order of
@@ -37,8 +38,9 @@ func (db *DB) Facts(ctx context.Context) (map[string][]trajectory.Fact, error) {
 }
 
 // ReasonNotChosen is the reason of a null reward that takes back the value of a
-// step which its rule does not choose any more. It adds nothing and masks nothing.
-const ReasonNotChosen = "not_chosen"
+// step which its rule does not choose any more, or says that the rule is not about
+// the trajectory. It adds nothing and masks nothing.
+const ReasonNotChosen = rewards.ReasonNotChosen
 
 // Rewards gives the current rewards of live trajectories, by trajectory id, in
 // the order of the rules and steps.

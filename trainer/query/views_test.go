@@ -124,6 +124,8 @@ rewards:
 				x := trajectory.Reward{Step: step, Name: rule.Name, RuleHash: rule.Hash, EvaluatedAt: 1, Reason: "missing"}
 				if r.IntN(6) > 0 {
 					x.Value, x.Reason = ptr(float64(r.IntN(9))/4), ""
+				} else if r.IntN(2) == 0 {
+					x.Reason = ReasonNotChosen
 				}
 				one.Rewards = append(one.Rewards, x)
 			}

@@ -13,6 +13,7 @@ type Tally struct {
 	Level  string         `json:"level"`
 	Values int            `json:"values"`
 	Nulls  int            `json:"nulls"`
+	Apart  int            `json:"not_chosen,omitempty"` // trajectories that `when` leaves out; no nulls
 	Why    map[string]int `json:"null_reasons"`
 	Mean   *float64       `json:"mean"` // null = no values
 	Low    *float64       `json:"min"`
@@ -47,6 +48,10 @@ func (t *Tallies) Add(list []trajectory.Reward) {
 }
 
 func (t *Tally) add(r *trajectory.Reward) {
+	if r.Value == nil && r.Reason == rewards.ReasonNotChosen {
+		t.Apart++
+		return
+	}
 	if r.Value == nil {
 		t.Nulls++
 		t.Why[r.Reason]++

@@ -1,7 +1,8 @@
 -- The return of each revision with a current value, whether it lives or not. A
 -- rule is a bit at its position: known and nulls are the rules of which there
--- are values and nulls. A reward with the reason not_chosen takes a value back:
--- it is there, and adds nothing.
+-- are values and nulls, gated those that were not chosen. A reward with the reason
+-- not_chosen is there, and adds nothing: it takes a step's value back, or says that
+-- the rule is not about this trajectory.
 CREATE VIEW v1.scores AS
 WITH bits AS (
   SELECT *, 1::UBIGINT << position AS bit FROM v1.rules
@@ -17,7 +18,8 @@ needed AS (
     trajectory_id, revision,
     sum(weight * value) AS total,
     bit_or(CASE WHEN value IS NOT NULL THEN bit ELSE 0 END) AS known,
-    bit_or(CASE WHEN value IS NULL AND reason IS DISTINCT FROM 'not_chosen' THEN bit ELSE 0 END) AS nulls
+    bit_or(CASE WHEN value IS NULL AND reason IS DISTINCT FROM 'not_chosen' THEN bit ELSE 0 END) AS nulls,
+    bit_or(CASE WHEN value IS NULL AND reason = 'not_chosen' THEN bit ELSE 0 END) AS gated
 {{- end}}
 {{- if .Steps}}
 summed AS (
@@ -55,7 +57,7 @@ judged AS (
   SELECT
     trajectory_id, revision, total,
     CASE
-      WHEN nulls & masking <> 0 OR known & always <> always THEN 'masked'
+      WHEN nulls & masking <> 0 OR (known | gated) & always <> always THEN 'masked'
       WHEN known = 0 AND nulls & steps = steps THEN 'no_value'
       WHEN NOT isfinite(coalesce(total, 0)) THEN 'not_finite'
     END AS reason

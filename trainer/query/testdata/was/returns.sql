@@ -4,7 +4,8 @@ WITH by_rule AS (
     trajectory_id, revision, name,
     sum(value) AS total,
     count(value) AS known,
-    count(*) FILTER (value IS NULL AND reason IS DISTINCT FROM 'not_chosen') AS nulls
+    count(*) FILTER (value IS NULL AND reason IS DISTINCT FROM 'not_chosen') AS nulls,
+    count(*) FILTER (value IS NULL AND reason = 'not_chosen') AS gated
   FROM was.rewards
   GROUP BY trajectory_id, revision, name
 ),
@@ -12,7 +13,7 @@ by_trajectory AS (
   SELECT
     trajectory_id, revision,
     sum(weight * total) FILTER (known > 0) AS value,
-    count(*) FILTER (level = 'trajectory' AND known > 0 AND missing = 'mask') AS masking_known,
+    count(*) FILTER (level = 'trajectory' AND (known > 0 OR gated > 0) AND missing = 'mask') AS masking_known,
     count(*) FILTER (nulls > 0 AND missing = 'mask') AS masking_null,
     count(*) FILTER (known > 0) AS rules_known,
     count(*) FILTER (level = 'step' AND known = 0 AND nulls > 0) AS steps_null

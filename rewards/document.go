@@ -25,7 +25,7 @@ type document struct {
 
 var (
 	topKeys  = []string{"rewards", "examples"}
-	ruleKeys = []string{"name", "level", "expr", "when", "weight", "missing"}
+	ruleKeys = []string{"name", "level", "expr", "when", "weight", "missing", "scale", "clip"}
 	ruleName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,63}$`)
 )
 
@@ -121,6 +121,7 @@ func (d *document) rule(n *yaml.Node, path string) *rule {
 		}
 	}
 	d.missing(r, fields["missing"])
+	d.ranges(r, fields)
 	r.seal()
 	return r
 }

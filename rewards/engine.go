@@ -45,10 +45,12 @@ type Rule struct {
 	When        string // "" = every trajectory or step
 	Weight      float64
 	Missing     Missing
-	Substitute  float64 // the number, where Missing is MissingNumber
-	Hash        string  // of everything that decides its values: not of weight, mask and skip
-	Provisional bool    // reads feedback or evaluations, which may come later
-	Gives       string  // inferred type of Expr: bool, int, float, …; "any value" is known at run time only
+	Scale       *[2]float64 // what becomes 0 and what 1; nil = the value is as it is
+	Clip        *[2]float64 // lowest and highest value, after Scale; nil = no bounds
+	Substitute  float64     // the number, where Missing is MissingNumber
+	Hash        string      // of everything that decides its values: not of weight, mask and skip
+	Provisional bool        // reads feedback or evaluations, which may come later
+	Gives       string      // inferred type of Expr: bool, int, float, …; "any value" is known at run time only
 }
 
 // Engine holds compiled rules. It is immutable and safe for concurrent use.
@@ -120,7 +122,16 @@ func (r *Rule) seal() {
 		substitute = fmt.Sprintf("%g", r.Substitute)
 	}
 	h := sha256.New()
-	for _, part := range []string{semantics, r.Name, string(r.Level), r.When, r.Expr, substitute} {
+	parts := []string{semantics, r.Name, string(r.Level), r.When, r.Expr, substitute}
+	for _, key := range []struct { // only where they are set: hashes of rules without them stay
+		name  string
+		value *[2]float64
+	}{{"scale", r.Scale}, {"clip", r.Clip}} {
+		if key.value != nil {
+			parts = append(parts, fmt.Sprintf("%s %g %g", key.name, key.value[0], key.value[1]))
+		}
+	}
+	for _, part := range parts {
 		fmt.Fprintf(h, "%d:%s", len(part), part)
 	}
 	r.Hash = hex.EncodeToString(h.Sum(nil)[:8])

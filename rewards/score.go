@@ -253,6 +253,7 @@ func toFloat(v any) (float64, bool) {
 
 // append adds the reward of a rule; values are set by take.
 func (s *state) append(r *rule, at int, v result, now int64) {
+	v = r.shape(v)
 	if v.reason != "" && v.reason != ReasonNotChosen && r.Missing == MissingNumber {
 		v = result{
 			value: r.Substitute, reason: ReasonSubstituted,
